@@ -1,0 +1,601 @@
+"""The engine: rounds of looking, deciding, committing, and only then acting.
+
+A round is one transaction. Inside it everything that has come in is turned into facts; what
+follows from the facts is asked of backends after the commit, so that every action stands in
+the journal before it is taken.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from drover import events as e
+from drover import instructions as i
+from drover import machine
+from drover._engine import _dependencies
+from drover._engine._attempts import attempt_of, variables_of
+from drover._engine._calls import Calls
+from drover._engine._desk import Desk
+from drover._engine._duties import do_duties, job_of_token, new_token
+from drover._engine._lanes import Lane, Reply, ThreadLane
+from drover._engine._observers import Observers
+from drover._engine._runtime import MOST_TURNS, Runtime
+from drover._engine._runtime import Phase as RuntimePhase
+from drover._engine._watching import Watching
+from drover._plugins import Backend, BackendContext, attempt_path, load_backend, wrappers
+from drover._store import RENEW_S, JobFilter, Reader, Store, Writer, new_id
+from drover.commandline import claims
+from drover.config import Config
+from drover.errors import DroverError
+from drover.models import (
+    Attempt,
+    Claim,
+    Closing,
+    JobRecord,
+    Observation,
+    OrderAnswer,
+)
+from drover.states import PLACED, State
+
+_log: Final = logging.getLogger(__name__)
+
+Loader = Callable[[str, BackendContext, Config], Backend]
+LaneMaker = Callable[[Backend, Callable[[Reply], None]], Lane]
+
+
+class Engine:
+    """Move the jobs of one store. One thread calls it; lanes and backends ring its bell."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        *,
+        epoch: int,
+        wake: Callable[[], None],
+        tell_clients: Callable[[int], None] = lambda _seq: None,
+        load: Loader = load_backend,
+        lanes: LaneMaker | None = None,
+    ) -> None:
+        self.store: Final = store
+        self.epoch: Final = epoch
+        self._config = config
+        self._wake = wake
+        self._tell_clients = tell_clients
+        self._load = load
+        self._lanes = lanes or (lambda backend, reply: ThreadLane(backend, store.clock, reply))
+        self._lock = threading.Lock()
+        self._replies: deque[Reply] = deque()
+        self._reports: deque[
+            tuple[Runtime, Sequence[Observation], Callable[[], None] | None]
+        ] = deque()
+        self._answers: deque[OrderAnswer] = deque()
+        self._receipts: list[Callable[[], None]] = []
+        self._again: set[int] = set()
+        self._intended: set[str] = set()
+        self._closed: list[tuple[str, str, int]] = []
+        self._check: list[int] = []
+        self._written: list[tuple[int, e.Event]] = []
+        self.runtimes: Final[dict[str, Runtime]] = {}
+        self.broken: Final[dict[str, str]] = {}
+        self.observers: Final = Observers(wrappers(self._context("", None), config))
+        self.desk: Final = Desk(self.observers.retry)
+        self.calls: Final = Calls(self)
+        self.watching: Final = Watching(self)
+        self._seq = 0
+        self._renew_at = store.clock.monotonic() + RENEW_S
+        self._begun = False
+        self._more = True
+        self.now = 0.0
+        self.tick = 0.0
+        self.reader: Reader
+        self.writer: Writer
+
+    # Coming in, from any thread
+
+    def _reply(self, reply: Reply) -> None:
+        self._replies.append(reply)
+        self._wake()
+
+    def _report(
+        self,
+        runtime: Callable[[], Runtime],
+        seen: Sequence[Observation],
+        on_durable: Callable[[], None] | None,
+    ) -> None:
+        self._reports.append((runtime(), tuple(seen), on_durable))
+        self._wake()
+
+    # Rounds
+
+    def round(self) -> bool:
+        """Do one round: take in, decide, commit, act.
+
+        Returns:
+            Whether another should follow at once.
+
+        Raises:
+            StaleEpochError: Another engine has taken over; nothing was written.
+            StoreUnusableError: The store cannot be written now; nothing is lost.
+        """
+        clock = self.store.clock
+        self.now, self.tick = clock.time(), clock.monotonic()
+        self._more = False
+        for runtime in self.runtimes.values():
+            runtime.give_up_overdue()
+        facts: list[tuple[JobRecord, e.Event]] = []
+        try:
+            with self.store.write(self.epoch) as (self.writer, self.reader):
+                self._begin()
+                self._take_in()
+                self._work()
+                facts = self._flush()
+        except BaseException:
+            self._forget_round()
+            raise
+        self._after_commit(facts)
+        self._act()
+        self.desk.clear_round()
+        return self._more or bool(self._replies or self._reports or self._answers)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._seq = self.reader.last_seq()
+            for job in self.reader.unsettled():
+                self.desk.touch(job)
+            self._begun = True
+            return
+        self._seq, asked = self.reader.asked_since(self._seq)
+        for job in self.reader.jobs_of(asked):
+            self.desk.touch(job)
+
+    def _take_in(self) -> None:
+        while self._replies:
+            self._replies.popleft().deliver()
+        while self._reports:
+            runtime, seen, on_durable = self._reports.popleft()
+            self.watching.take_in(runtime, seen)
+            if on_durable is not None:
+                self._receipts.append(on_durable)
+        while self._answers:
+            self.calls.ordered(self._answers.popleft())
+        for n in self._again:
+            job = self.desk.jobs.get(n)
+            if job is not None:
+                self.desk.touch(job)
+        self._again.clear()
+        due = self.reader.due(self.now)
+        self._more |= len(due) == 1000
+        for job in due:
+            self.desk.touch(self.desk.jobs.get(job.n, job))
+
+    def _work(self) -> None:
+        self._do_touched()
+        self._save()
+        for name in self._backends_wanted():
+            runtime = self._runtime(name)
+            if runtime is not None:
+                self._hand_over(runtime)
+
+    def _do_touched(self) -> None:
+        for n in tuple(self.desk.touched):
+            do_duties(self, n)
+
+    def _save(self) -> None:
+        """Write the facts so far, and what they mean for jobs that wait for others."""
+        written: list[tuple[int, e.Event]] = []
+        while self.desk.facts or self._check:
+            facts, self.desk.facts = self.desk.facts, []
+            self.writer.append_all(facts)
+            self.writer.save_all((self.desk.jobs[n] for n in self.desk.dirty), self.now)
+            self.desk.dirty.clear()
+            written += facts
+            ended, self.desk.ended = self.desk.ended, []
+            if ended:
+                _dependencies.settle(self.desk, self.reader, self.writer, ended, self.now)
+            checks, self._check = self._check, []
+            for n in checks:
+                if n in self.desk.jobs:
+                    _dependencies.judge_all(
+                        self.desk, self.reader, self.writer, self.desk.jobs[n], self.now
+                    )
+            self._do_touched()
+        self._written += written
+
+    def _backends_wanted(self) -> list[str]:
+        placed = {self.desk.jobs[n].backend for n in self.desk.touched if n in self.desk.jobs}
+        return sorted(placed | set(self.reader.backends_with_turns()))
+
+    # Handing over
+
+    def _hand_over(self, runtime: Runtime) -> None:
+        """Take jobs whose turn it is, as many as the backend has room for."""
+        if not runtime.ready:
+            return
+        room = runtime.room(self.desk.unstarted[runtime.name])
+        full: list[str] = []
+        passed: list[int] = []
+        batch = new_id()
+        while room > 0:
+            jobs = self.reader.turns(runtime.name, room, full, passed)
+            if not jobs:
+                return
+            taken = 0
+            for job in jobs:
+                job = self.desk.jobs.get(job.n, job)  # noqa: PLW2901 - the desk's is newer
+                if self._is_full(job, full):
+                    continue
+                taken += self._take(job, batch)
+            room -= taken
+            self._save()
+            if taken == 0 and not full:
+                passed.extend(job.n for job in jobs)
+            if len(passed) > MOST_TURNS:
+                return
+        self._more |= runtime.capabilities.window is None
+
+    def _is_full(self, job: JobRecord, full: list[str]) -> bool:
+        array = job.spec.array
+        if array is None or array.max_running is None or job.array_id is None:
+            return False
+        if self.desk.placed[job.array_id] < array.max_running:
+            return False
+        if job.array_id not in full:
+            full.append(job.array_id)
+        return True
+
+    def _take(self, job: JobRecord, batch: str) -> int:
+        """Do what a job's turn is for.
+
+        Returns:
+            1 if it now takes room in the backend.
+        """
+        self.desk.touch(job)
+        do_duties(self, job.n)
+        job = self.desk.jobs[job.n]
+        for order in machine.owed(job):
+            if isinstance(order, i.StageIn | i.SubmitJob):
+                if order.at is not None and order.at > self.now:
+                    return 0
+                if isinstance(order, i.StageIn):
+                    self.desk.tell(job.n, e.StagingInStarted(at=self.now, attempt=job.attempt))
+                    return 0
+                token = new_token(self.store.store_id, job)
+                self._intended.add(token)
+                self.desk.tell(
+                    job.n,
+                    e.SubmitIntended(at=self.now, attempt=job.attempt, token=token, batch=batch),
+                )
+                return 1
+        return 0
+
+    # After the work
+
+    def _flush(self) -> list[tuple[JobRecord, e.Event]]:
+        self._save()
+        for token, backend, n in self._closed:
+            self.writer.watch_token(token, backend, n, self.now)
+        self._closed.clear()
+        self._forget_expired()
+        self._seq = self.reader.last_seq()
+        written, self._written = self._written, []
+        jobs = self.desk.jobs
+        return [(jobs[n], event) for n, event in written if n in jobs]
+
+    def _forget_expired(self) -> None:
+        expired = [
+            job
+            for n in self.desk.touched
+            if (job := self.desk.jobs.get(n)) is not None
+            and any(
+                isinstance(order, i.ForgetJob) and order.at <= self.now
+                for order in machine.owed(job)
+            )
+        ]
+        by_backend: dict[str, list[Attempt]] = {}
+        for job in expired:
+            by_backend.setdefault(job.backend, []).append(attempt_of(job))
+            self.desk.drop(job.n)
+        for name, attempts in by_backend.items():
+            runtime = self._runtime(name)
+            if runtime is not None:
+                runtime.call(
+                    "drover_forget", set(), {"attempts": tuple(attempts)}, lambda _a, _e: None
+                )
+        if expired:
+            self.writer.forget([job.n for job in expired])
+
+    def _after_commit(self, facts: Sequence[tuple[JobRecord, e.Event]]) -> None:
+        receipts, self._receipts = self._receipts, []
+        for receipt in receipts:
+            receipt()
+        self._tell_clients(self._seq)
+        self.observers.tell(facts)
+
+    def _act(self) -> None:
+        by_backend: dict[str, list[JobRecord]] = {}
+        for n in self.desk.touched:
+            job = self.desk.jobs.get(n)
+            if job is not None:
+                by_backend.setdefault(job.backend, []).append(job)
+        for name, runtime in self.runtimes.items():
+            runtime.start_if_due(self._adopt(runtime))
+            if runtime.ready:
+                self.calls.dispatch(runtime, by_backend.get(name, ()))
+                self._look_at(runtime, by_backend.get(name, ()))
+        self._retry_waiting()
+
+    def _look_at(self, runtime: Runtime, jobs: Sequence[JobRecord]) -> None:
+        if runtime.polled and runtime.next_look is None and not runtime.looking:
+            live = jobs or [j for j in self.desk.jobs.values() if j.backend == runtime.name]
+            if any(job.state in PLACED and job.state is not State.SUBMITTING for job in live):
+                runtime.look_soon()
+        self.watching.look_if_due(runtime)
+
+    def _adopt(self, runtime: Runtime) -> Callable[[], None]:
+        def ready() -> None:
+            """Look at everything of this backend again, now that it can be called."""
+            self._more = True
+            runtime.adopted = False
+            self._again.update(n for n, j in self.desk.jobs.items() if j.backend == runtime.name)
+
+        return ready
+
+    def _retry_waiting(self) -> None:
+        """Look again at jobs whose pause between two attempts to settle something is over."""
+        tick = self.store.clock.monotonic()
+        for runtime in self.runtimes.values():
+            over = [key for key, at in runtime.again_at.items() if at <= tick]
+            if not over:
+                continue
+            for key in over:
+                del runtime.again_at[key]
+            self._again.update(n for n, j in self.desk.jobs.items() if j.backend == runtime.name)
+            self._more = True
+
+    def _forget_round(self) -> None:
+        """Go back to what the store says: a round was not committed."""
+        self.desk.abandon_round()
+        self._begun = False
+        self._receipts.clear()
+        self._closed.clear()
+        self._check.clear()
+        self._written = []
+        for runtime in self.runtimes.values():
+            runtime.adopted = False  # What it pushed into this round must be asked for again.
+
+    # Time
+
+    def wait_s(self) -> float | None:
+        """Say how long nothing will be due, in seconds; `None`: until somebody rings."""
+        now, tick = self.store.clock.time(), self.store.clock.monotonic()
+        with self.store.read() as reader:
+            wake = reader.next_wake()
+        waits = [self._renew_at - tick]
+        if wake is not None:
+            waits.append(wake - now)
+        for runtime in self.runtimes.values():
+            at = runtime.wake_at()
+            if at is not None:
+                waits.append(at - tick)
+        return max(0.0, min(waits))
+
+    def renew(self, info: Mapping[str, Any] | None = None) -> None:
+        """Extend the lease if it is time.
+
+        Raises:
+            StaleEpochError: Another engine has taken over.
+        """
+        tick = self.store.clock.monotonic()
+        if info is not None or tick >= self._renew_at:
+            self.store.renew_lease(self.epoch, dict(info) if info is not None else None)
+            self._renew_at = tick + RENEW_S
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is under way and the store has no unfinished job."""
+        if any(not (r.control.idle and r.data.idle) for r in self.runtimes.values()):
+            return False
+        with self.store.read() as reader:
+            return not reader.has_unfinished()
+
+    def counts(self) -> dict[State, int]:
+        """Count all jobs by state."""
+        with self.store.read() as reader:
+            return reader.counts(JobFilter())
+
+    def close(self) -> None:
+        """Let backends go. Jobs go on."""
+        for runtime in self.runtimes.values():
+            done = threading.Event()
+            if runtime.phase is RuntimePhase.READY:
+                runtime.call(
+                    "drover_stop", set(), {}, lambda _a, _e, done=done: done.set()
+                )
+                self._drain_until(done)
+            runtime.control.close()
+            runtime.data.close()
+
+    def _drain_until(self, done: threading.Event) -> None:
+        deadline = self.store.clock.monotonic() + 5.0
+        while not done.is_set() and self.store.clock.monotonic() < deadline:
+            while self._replies:
+                reply = self._replies.popleft()
+                if reply.call.hook == "drover_stop":
+                    reply.deliver()
+            done.wait(0.005)
+
+    # Backends
+
+    def _context(self, name: str, runtime: Callable[[], Runtime] | None) -> BackendContext:
+        options = self._config.table(f"backends.{name}") if name else {}
+        options.pop("plugin", None)
+
+        def report(
+            seen: Sequence[Observation], on_durable: Callable[[], None] | None
+        ) -> None:
+            if runtime is not None:
+                self._report(runtime, seen, on_durable)
+
+        return BackendContext(
+            name=name,
+            home=self.store.home,
+            store_id=self.store.store_id,
+            clock=self.store.clock,
+            epoch=self.epoch,
+            config=options,
+            reporter=report,
+        )
+
+    def _runtime(self, name: str) -> Runtime | None:
+        known = self.runtimes.get(name)
+        if known is not None or name in self.broken:
+            return known
+        try:
+            backend = self._load(
+                name, self._context(name, lambda: self.runtimes[name]), self._config
+            )
+        except DroverError as exc:
+            _log.error("%s", exc)
+            self.broken[name] = str(exc)
+            return None
+        runtime = Runtime(
+            backend,
+            self._lanes(backend, self._reply),
+            self._lanes(backend, self._reply),
+            self.store.clock,
+            self._plugin_of(name),
+        )
+        self.runtimes[name] = runtime
+        return runtime
+
+    def _plugin_of(self, name: str) -> str:
+        return str(self._config.get(f"backends.{name}.plugin", name))
+
+    def load(self, name: str) -> bool:
+        """Load a backend before a job needs it.
+
+        Returns:
+            Whether it could be loaded.
+        """
+        return self._runtime(name) is not None
+
+    def runtime_of(self, job: JobRecord) -> Runtime | None:
+        """Give the backend of a job, if it could be loaded."""
+        return self._runtime(job.backend)
+
+    def backends_info(self) -> list[dict[str, Any]]:
+        """Describe the backends for `drover engine status`."""
+        rows = [
+            {
+                "name": runtime.name,
+                "plugin": runtime.plugin,
+                "ok": runtime.phase is RuntimePhase.READY,
+                "error": runtime.error,
+            }
+            for runtime in self.runtimes.values()
+        ]
+        rows += [
+            {"name": name, "plugin": self._plugin_of(name), "ok": False, "error": error}
+            for name, error in self.broken.items()
+        ]
+        return sorted(rows, key=lambda row: str(row["name"]))
+
+    # What duties and calls need
+
+    @staticmethod
+    def new_id() -> str:
+        """Make the id of a request."""
+        return new_id()
+
+    def job_with(self, token: str) -> JobRecord | None:
+        """Find the live job whose current attempt bears a token."""
+        n = self.desk.tokens.get(token)
+        return None if n is None else self.desk.jobs.get(n)
+
+    def staging_job(self, job_id: str, token: str) -> JobRecord | None:
+        """Find a job whose transfers came back."""
+        known = job_of_token(self.store.store_id, token)
+        for job in self.desk.jobs.values():
+            if job.id == job_id and known is not None and job.attempt == known[1]:
+                return job
+        return None
+
+    def token_of(self, job: JobRecord) -> str:
+        """Give the token that the current attempt has, or will have."""
+        return job.token or new_token(self.store.store_id, job)
+
+    def full_attempt(self, job: JobRecord) -> Attempt:
+        """Describe an attempt with its environment."""
+        token = self.token_of(job)
+        with self.store.read() as reader:
+            base = reader.environment(job.base_digest) if job.base_digest else {}
+        return attempt_of(job, token=token, base=base, variables=variables_of(job, token))
+
+    def is_intended_now(self, token: str) -> bool:
+        """Tell whether this engine wrote the intent and has not called the backend yet."""
+        return token in self._intended
+
+    def intentions_passed_on(self, tokens: Sequence[str]) -> None:
+        """Note that the backend is being called."""
+        self._intended.difference_update(tokens)
+
+    def answer_soon(self, row: OrderAnswer) -> None:
+        """Draw the consequences of an answer in the next round."""
+        self._answers.append(row)
+        self._more = True
+
+    def look_again(self, token: str) -> None:
+        """Look at the job again in the next round."""
+        n = self.desk.tokens.get(token)
+        if n is not None:
+            self._again.add(n)
+
+    def check_dependencies(self, n: int) -> None:
+        """Look at what a job waits for, in this round."""
+        self._check.append(n)
+
+    def attempt_dir(self, job: JobRecord) -> Path:
+        """Give the folder of the current attempt; it need not be there."""
+        return attempt_path(self.store.home, job.id, job.attempt)
+
+    def is_claimed(self, job: JobRecord) -> bool | None:
+        """Tell whether the wrapper of the current attempt took its claim."""
+        runtime = self.runtime_of(job)
+        if runtime is None or runtime.capabilities.claim is not Claim.DIRECTORY:
+            return None
+        if job.native_id is None:
+            return False
+        owner = claims.Owner(native_id=job.native_id, restart=job.restart)
+        return claims.is_owner(self.attempt_dir(job), owner)
+
+    def close_token(self, job: JobRecord, why: str) -> None:
+        """Record that the current attempt can never start any more."""
+        self._closed.append((job.token, job.backend, job.n))
+        self.desk.tell(
+            job.n,
+            e.AttemptClosed(at=self.now, attempt=job.attempt, token=job.token, why=why),
+        )
+
+    def close_claim(self, runtime: Runtime, job: JobRecord) -> bool:
+        """Close the current attempt where that needs no call.
+
+        Returns:
+            Whether it is closed now.
+        """
+        if runtime.capabilities.claim is not Claim.DIRECTORY:
+            return False
+        closed = claims.close(self.attempt_dir(job), "it was cancelled")
+        if closed.closing is not Closing.CLOSED:
+            return False
+        self.close_token(job, "it was cancelled")
+        return True
+
+    def withdraw(self, job: JobRecord, why: str, ready_at: float | None = None) -> None:
+        """Let a job wait again whose attempt never ran and never will."""
+        self.desk.tell(
+            job.n, e.Withdrawn(at=self.now, attempt=job.attempt, why=why, ready_at=ready_at)
+        )
+

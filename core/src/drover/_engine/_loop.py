@@ -1,0 +1,149 @@
+"""Run an engine until it has nothing to do, is stopped, or is replaced."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from attrs import define, field
+
+from drover._engine._bell import Bell, socket_path
+from drover._engine._engine import Engine, LaneMaker, Loader
+from drover._plugins import load_backend
+from drover._store import Store
+from drover.config import Config
+from drover.errors import StaleEpochError, StoreUnusableError
+
+_log: Final = logging.getLogger(__name__)
+
+IDLE_S: Final = 30.0
+"""How long an engine stays with nothing to do, so that the next job finds one."""
+TROUBLE_S: Final = 1.0
+"""Pause before the next round after one that could not be written (a full disk)."""
+
+
+@define
+class Stop:
+    """A request to leave, from any thread."""
+
+    _asked: threading.Event = field(factory=threading.Event)
+    _wake: Callable[[], None] | None = None
+
+    def ask(self) -> None:
+        """Ask the engine to leave after its round."""
+        self._asked.set()
+        if self._wake is not None:
+            self._wake()
+
+    def attach(self, wake: Callable[[], None]) -> None:
+        """Say how the engine is woken."""
+        self._wake = wake
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether somebody asked."""
+        return self._asked.is_set()
+
+
+class EngineLoop:
+    """An engine with its lease and its bell."""
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        info: Mapping[str, Any],
+        *,
+        load: Loader = load_backend,
+        lanes: LaneMaker | None = None,
+        idle_s: float | None = None,
+    ) -> None:
+        self._store = store
+        self._config = config
+        self._info = dict(info)
+        self._load = load
+        self._lanes = lanes
+        self._idle_s = (
+            float(config.get("engine.idle_s", IDLE_S)) if idle_s is None else idle_s
+        )
+        self._published: list[dict[str, Any]] | None = None
+        self._idle_since: float | None = None
+        self.stop: Final = Stop()
+        self.ready: Final = threading.Event()
+        """Set once the engine holds the lease and listens, or will never."""
+
+    def run(self) -> bool:
+        """Work until there is a reason to leave.
+
+        Returns:
+            Whether this engine ever held the lease.
+        """
+        epoch = self._store.acquire_lease(self._info)
+        if epoch is None:
+            self.ready.set()
+            return False
+        bell = Bell(socket_path(self._store.home, self._store.store_id))
+        self.stop.attach(bell.ring)
+        engine = Engine(
+            self._store,
+            self._config,
+            epoch=epoch,
+            wake=bell.ring,
+            tell_clients=bell.tell,
+            load=self._load,
+            lanes=self._lanes,
+        )
+        self.ready.set()
+        _log.info("engine epoch %d works on %s", epoch, self._store.home)
+        try:
+            self._work(engine, bell)
+        except StaleEpochError as exc:
+            _log.warning("%s", exc)
+        finally:
+            engine.close()
+            bell.close()
+        return True
+
+    def _work(self, engine: Engine, bell: Bell) -> None:
+        engine.load(str(self._config.get("backend", "local")))
+        while not self.stop.asked:
+            wait_s = self._round(engine)
+            self._publish(engine)
+            if self._leaves(engine):
+                _log.info("nothing to do, leaving")
+                return
+            bell.wait(wait_s)
+        self._store.release_lease(engine.epoch)
+
+    def _round(self, engine: Engine) -> float | None:
+        """Do a round.
+
+        Returns:
+            How long to wait for the next, in seconds.
+        """
+        try:
+            more = engine.round()
+            engine.renew()
+            return 0.0 if more else engine.wait_s()
+        except StoreUnusableError as exc:
+            _log.error("%s", exc)
+            return TROUBLE_S
+
+    def _publish(self, engine: Engine) -> None:
+        backends = engine.backends_info()
+        if backends != self._published:
+            self._published = backends
+            engine.renew({**self._info, "backends": backends})
+
+    def _leaves(self, engine: Engine) -> bool:
+        """Leave if there was nothing to do for long, giving the lease back in the very
+        transaction that finds so."""
+        if not engine.is_idle():
+            self._idle_since = None
+            return False
+        tick = self._store.clock.monotonic()
+        if self._idle_since is None:
+            self._idle_since = tick
+        if tick - self._idle_since < self._idle_s:
+            return False
+        return self._store.release_lease(engine.epoch, if_idle=True)

@@ -1,0 +1,142 @@
+"""The engine as a process of its own: started by any client, detached from it."""
+
+import logging
+import logging.handlers
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from drover._engine._loop import EngineLoop
+from drover._plugins import scrubbed
+from drover._store import Store, SystemClock, host_name
+from drover.config import load
+from drover.errors import EngineUnavailableError
+
+LOG: Final = "engine.log"
+START_S: Final = 20.0
+"""How long a client waits for an engine to take the lease: Python's start on a busy machine."""
+_POLL_S: Final = 0.01
+
+
+def engine_info(log: Path) -> dict[str, Any]:
+    """Describe this engine for others."""
+    return {
+        "host": host_name(),
+        "started_at": time.time(),
+        "version": version("drover-core"),
+        "log": str(log),
+        "backends": [],
+    }
+
+
+def main(home: Path, project: Path | None, idle_s: float | None) -> int:
+    """Run an engine in this process until it leaves.
+
+    Returns:
+        0; 3 if another engine works on the store.
+    """
+    log = home / LOG
+    _log_to(log)
+    config = load(project or home)
+    store = Store.open(home)
+    loop = EngineLoop(store, config, engine_info(log), idle_s=idle_s)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: loop.stop.ask())
+    try:
+        worked = loop.run()
+    finally:
+        store.close()
+        logging.shutdown()
+    return 0 if worked else 3
+
+
+def _log_to(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=4 * 2**20, backupCount=1)
+    handler.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", style="%")
+    )
+    root = logging.getLogger("drover")
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if os.environ.get("DROVER_DEBUG") else logging.INFO)
+
+
+def start(home: Path, project: Path | None) -> None:
+    """Start an engine process that does not belong to this one.
+
+    Raises:
+        EngineUnavailableError: It could not be started.
+    """
+    log = home / LOG
+    argv = [sys.executable, "-m", "drover._engine", "--home", str(home)]
+    if project is not None:
+        argv += ["--project", str(project)]
+    settings = {k: v for k, v in os.environ.items() if k.startswith("DROVER_")}
+    with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
+        try:
+            # It forks and leaves, so that the engine is nobody's child but init's.
+            done = subprocess.run(  # noqa: S603 - our own interpreter and module
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                check=False,
+                timeout=START_S,
+                cwd=home,
+                env={**scrubbed(os.environ), **settings},
+                start_new_session=True,
+            )
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise EngineUnavailableError(str(home), str(exc), str(log)) from exc
+    if done.returncode:
+        raise EngineUnavailableError(str(home), f"it left with {done.returncode}", str(log))
+
+
+def ensure(store: Store, project: Path | None) -> None:
+    """See to it that an engine works on the store.
+
+    Of many clients that find none, one starts it and the others wait for it.
+
+    Raises:
+        EngineUnavailableError: None could be started.
+    """
+    clock = SystemClock()
+    deadline = clock.monotonic() + START_S
+    while not store.lease().live:
+        if clock.monotonic() > deadline:
+            why = f"none took up work within {START_S:g} s"
+            raise EngineUnavailableError(str(store.home), why, str(store.home / LOG))
+        if store.may_start_engine():
+            try:
+                start(store.home, project)
+            except EngineUnavailableError:
+                store.engine_start_failed()
+                raise
+        time.sleep(_POLL_S)
+
+
+def stop(store: Store, timeout_s: float) -> bool:
+    """Ask the engine to leave, and wait for it.
+
+    Returns:
+        Whether none works any more.
+    """
+    holder = store.lease()
+    if not holder.live:
+        return True
+    try:
+        os.kill(holder.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return True
+    clock = SystemClock()
+    deadline = clock.monotonic() + timeout_s
+    while clock.monotonic() < deadline:
+        if not store.lease().live:
+            return True
+        time.sleep(_POLL_S)
+    return False

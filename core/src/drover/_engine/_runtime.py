@@ -1,0 +1,174 @@
+"""A backend as the engine sees it: loaded, started, called on two lanes."""
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final
+
+from drover._engine._lanes import Call, Lane
+from drover._plugins import Backend
+from drover.errors import DroverError
+from drover.hookspecs import Clock
+from drover.models import Claim
+
+_log: Final = logging.getLogger(__name__)
+
+FIRST_DELAY_S: Final = 1.0
+LONGEST_DELAY_S: Final = 60.0
+"""Between two attempts to reach a backend that failed: growing by two from the first."""
+MOST_TURNS: Final = 2000
+"""Jobs handed over in one round where the backend sets no window: a round stays short."""
+
+
+class Phase(StrEnum):
+    """How far a backend is."""
+
+    STARTING = "starting"
+    READY = "ready"
+    UNREACHABLE = "unreachable"
+    BROKEN = "broken"
+
+
+class Runtime:
+    """One backend at work."""
+
+    def __init__(
+        self, backend: Backend, control: Lane, data: Lane, clock: Clock, plugin: str
+    ) -> None:
+        self.backend: Final = backend
+        self.name: Final = backend.name
+        self.plugin: Final = plugin
+        self.capabilities: Final = backend.capabilities
+        self.control: Final = control
+        self.data: Final = data
+        self.phase = Phase.STARTING
+        self.error = ""
+        self.failures = 0
+        """Failed queries in a row."""
+        self.next_look: float | None = None
+        """When to observe next, on the monotonic clock; `None`: nothing to look at."""
+        self.pause_s: float = backend.capabilities.poll_s
+        """The last pause between two looks; it grows while nothing changes."""
+        self.looking = False
+        self.adopted = False
+        """Whether what an earlier engine left was asked about."""
+        self.under_way: Final[dict[str, set[Any]]] = {}
+        """What has been handed to a lane and not come back: by hook, tokens or request ids."""
+        self.again_at: Final[dict[str, float]] = {}
+        """When to try once more to settle a token, on the monotonic clock."""
+        self.missing_since: Final[dict[str, float]] = {}
+        """Tokens absent from good answers, since when on the monotonic clock."""
+        self._clock = clock
+        self._start_at = clock.monotonic()
+        self._delay_s = FIRST_DELAY_S
+        self._starting = False
+
+    # Starting
+
+    def start_if_due(self, on_ready: Callable[[], None]) -> None:
+        """Call `drover_start`, at first and after every failure with a growing delay."""
+        due = self._clock.monotonic() >= self._start_at
+        if self.phase is Phase.READY or self._starting or not due:
+            return
+        self._starting = True
+
+        def then(_answer: object, error: DroverError | None) -> None:
+            self._starting = False
+            if error is None:
+                self.phase, self.error, self._delay_s = Phase.READY, "", FIRST_DELAY_S
+                on_ready()
+                return
+            _log.warning("%s", error)
+            self.phase, self.error = Phase.UNREACHABLE, str(error)
+            self._start_at = self._clock.monotonic() + self._delay_s
+            self._delay_s = min(LONGEST_DELAY_S, self._delay_s * 2)
+
+        self.control.add(Call(hook="drover_start", arguments={}, then=then))
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether it can be called."""
+        return self.phase is Phase.READY
+
+    # Calls
+
+    def call(
+        self,
+        hook: str,
+        keys: set[Any],
+        arguments: dict[str, Any],
+        then: Callable[[Any, DroverError | None], None],
+        *,
+        lane: Lane | None = None,
+    ) -> None:
+        """Put a call on a lane and remember what it is about until it comes back."""
+        busy = self.under_way.setdefault(hook, set())
+        busy |= keys
+
+        def back(answer: Any, error: DroverError | None) -> None:
+            busy.difference_update(keys)
+            if error is not None:
+                self.failures += 1
+                self.error = str(error)
+                _log.warning("%s", error)
+            then(answer, error)
+
+        (lane or self.control).add(Call(hook=hook, arguments=arguments, then=back))
+
+    def is_under_way(self, hook: str, key: Any) -> bool:
+        """Tell whether a call about *key* has not come back."""
+        return key in self.under_way.get(hook, ())
+
+    def may_try(self, token: str) -> bool:
+        """Tell whether the delay before the next attempt to settle a token is over."""
+        return self._clock.monotonic() >= self.again_at.get(token, 0.0)
+
+    def try_again_later(self, token: str, since: float) -> None:
+        """Set the delay before the next attempt: it grows with the time since the first."""
+        span = min(LONGEST_DELAY_S / 2, max(FIRST_DELAY_S, since / 2))
+        self.again_at[token] = self._clock.monotonic() + span
+
+    def settled(self, token: str) -> None:
+        """Forget the delays of a token."""
+        self.again_at.pop(token, None)
+        self.missing_since.pop(token, None)
+
+    # Timing
+
+    def room(self, unstarted: int) -> int:
+        """Say how many more attempts it wants."""
+        window = self.capabilities.window
+        return MOST_TURNS if window is None else max(0, min(MOST_TURNS, window - unstarted))
+
+    def look_soon(self) -> None:
+        """Observe after the short interval: something has changed or is about to."""
+        due = self._clock.monotonic() + self.capabilities.poll_s
+        if self.next_look is None or self.next_look > due:
+            self.next_look = due
+
+    def wake_at(self) -> float | None:
+        """Give the next instant at which it wants attention, on the monotonic clock."""
+        times = [*self.again_at.values()]
+        if self.phase is not Phase.READY and not self._starting and self.phase is not Phase.BROKEN:
+            times.append(self._start_at)
+        if self.next_look is not None and not self.looking:
+            times.append(self.next_look)
+        times.extend(
+            deadline for lane in (self.control, self.data) if (deadline := lane.deadline) is not None
+        )
+        return min(times, default=None)
+
+    @property
+    def polled(self) -> bool:
+        """Tell whether it has to be asked."""
+        return not self.capabilities.push
+
+    @property
+    def key_is_claim(self) -> bool:
+        """Tell whether a submission may be repeated with the same token."""
+        return self.capabilities.claim is Claim.SERVER_KEY
+
+    def give_up_overdue(self) -> None:
+        """Answer calls that hang."""
+        self.control.give_up_overdue()
+        self.data.give_up_overdue()

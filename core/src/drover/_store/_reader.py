@@ -1,0 +1,507 @@
+"""What can be read from a store."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+
+from drover import machine
+from drover._store._sealing import Sealer
+from drover._wire import decode_event, decode_record
+from drover.errors import AmbiguousJobError, UnknownJobError
+from drover.events import Event, Submitted
+from drover.models import JobRecord
+from drover.states import ENDED, PLACED, State
+
+_COLUMNS: Final = "jobs.n, jobs.id, jobs.spec_seq, jobs.array_id, jobs.array_index, jobs.record"
+_MANY: Final = 500
+"""Parameters in one query. SQLite takes 32,766 at most; short queries share their plan."""
+_T = TypeVar("_T")
+_STAGING: Final = (State.STAGING_IN, State.STAGING_OUT)
+
+
+@frozen(kw_only=True)
+class JournalEntry:
+    """One line of the journal."""
+
+    seq: int
+    """Grows; never used again."""
+    job_id: str
+    at: float
+    """Seconds since 1970 UTC."""
+    name: str
+    """The fact's name, as in `drover.events`."""
+    event: Event
+
+
+@frozen(kw_only=True)
+class JobFilter:
+    """Which jobs are meant. `None`: any."""
+
+    states: tuple[State, ...] | None = None
+    tag: str | None = None
+    name: str | None = None
+    backend: str | None = None
+    array: str | None = None
+
+    def where(self) -> tuple[str, list[Any]]:
+        """Write the condition and its parameters."""
+        terms, values = ["1"], list[Any]()
+        if self.states is not None:
+            terms.append(f"jobs.state IN ({_marks(len(self.states))})")
+            values.extend(state.value for state in self.states)
+        if self.tag is not None:
+            terms.append("jobs.n IN (SELECT n FROM tags WHERE tag = ?)")
+            values.append(self.tag)
+        for column, wanted in (
+            ("name", self.name),
+            ("backend", self.backend),
+            ("array_id", self.array),
+        ):
+            if wanted is not None:
+                terms.append(f"jobs.{column} = ?")
+                values.append(wanted)
+        return " AND ".join(terms), values
+
+
+def _marks(count: int) -> str:
+    return ",".join("?" * count)
+
+
+def _pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), _MANY):
+        yield items[start : start + _MANY]
+
+
+class Reader:
+    """Read from the store. Reading consumes nothing and takes no lock that hinders anybody."""
+
+    def __init__(self, connection: sqlite3.Connection, sealer: Sealer) -> None:
+        self._sql = connection
+        self._sealer = sealer
+        self._facts: dict[int, Submitted] = {}
+        self._environments: dict[str, Mapping[str, str]] = {}
+
+    # Environments and specifications
+
+    def environment(self, digest: str) -> Mapping[str, str]:
+        """Read variables by their digest; empty if the store does not have them."""
+        known = self._environments.get(digest)
+        if known is None:
+            row = self._sql.execute(
+                "SELECT sealed FROM environments WHERE digest = ?", (digest,)
+            ).fetchone()
+            known = {} if row is None else self._sealer.open(digest, row[0])
+            if len(self._environments) > 256:
+                self._environments.clear()
+            self._environments[digest] = known
+        return known
+
+    def _submitted(self, seq: int) -> Submitted:
+        fact = self._facts.get(seq)
+        if fact is None:
+            at, data = self._sql.execute(
+                "SELECT at, data FROM journal WHERE seq = ?", (seq,)
+            ).fetchone()
+            fact = self._decode_submitted(at, data)
+            if len(self._facts) > 2048:
+                self._facts.clear()
+            self._facts[seq] = fact
+        return fact
+
+    def _decode_submitted(self, at: float, data: str) -> Submitted:
+        event = decode_event("Submitted", at, _without_id(data), self.environment)
+        assert isinstance(event, Submitted)
+        return event
+
+    def _job(self, row: tuple[Any, ...]) -> JobRecord:
+        n, job_id, seq, array_id, index, record = row
+        made = machine.create(
+            self._submitted(seq), job_id=job_id, n=n, array_id=array_id, array_index=index
+        )
+        return decode_record(made, record)
+
+    # Jobs
+
+    def jobs_of(self, ns: Iterable[int]) -> list[JobRecord]:
+        """Read jobs by position. Those that are not there are left out; order is by position."""
+        out: list[JobRecord] = []
+        for piece in _pieces(sorted(set(ns))):
+            rows = self._sql.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE n IN ({_marks(len(piece))}) ORDER BY n",  # noqa: S608
+                piece,
+            ).fetchall()
+            out.extend(map(self._job, rows))
+        return out
+
+    def job(self, job_id: str) -> JobRecord:
+        """Read one job by its full id.
+
+        Raises:
+            UnknownJobError: There is none.
+        """
+        row = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE id = ?",  # noqa: S608 - constant
+            (job_id,),
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id)
+        return self._job(row)
+
+    def jobs_by_id(self, ids: Sequence[str]) -> dict[str, JobRecord]:
+        """Read jobs by full ids. Those that are not there are left out."""
+        out: dict[str, JobRecord] = {}
+        for piece in _pieces(ids):
+            rows = self._sql.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            ).fetchall()
+            out.update((row[1], self._job(row)) for row in rows)
+        return out
+
+    def states_of(self, ids: Sequence[str]) -> dict[str, State]:
+        """Read the states of jobs by full ids. Those that are not there are left out."""
+        out: dict[str, State] = {}
+        for piece in _pieces(ids):
+            rows = self._sql.execute(
+                f"SELECT id, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            )
+            out.update((job_id, State(state)) for job_id, state in rows)
+        return out
+
+    def resolve(self, prefix: str) -> tuple[str, bool]:
+        """Find the id that begins with *prefix*.
+
+        Returns:
+            The full id, and whether it is an array's.
+
+        Raises:
+            UnknownJobError: None begins so.
+            AmbiguousJobError: Several do.
+        """
+        if not prefix:
+            raise UnknownJobError(prefix)
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        arrays = self._sql.execute(
+            "SELECT id FROM arrays WHERE id >= ? AND id < ? LIMIT 6", (prefix, after)
+        ).fetchall()
+        clause = "id >= ? AND id < ?" + ("" if "." in prefix else " AND array_id IS NULL")
+        exact = self._sql.execute("SELECT id FROM jobs WHERE id = ?", (prefix,)).fetchone()
+        if exact:
+            return exact[0], False
+        jobs = self._sql.execute(
+            f"SELECT id FROM jobs WHERE {clause} LIMIT 6",  # noqa: S608 - constant
+            (prefix, after),
+        ).fetchall()
+        matches = [(row[0], True) for row in arrays] + [(row[0], False) for row in jobs]
+        if not matches:
+            raise UnknownJobError(prefix)
+        if len(matches) > 1:
+            raise AmbiguousJobError(prefix, [match[0] for match in matches])
+        return matches[0]
+
+    def listing(
+        self, which: JobFilter, newest: int | None, after_n: int | None = None
+    ) -> list[JobRecord]:
+        """Read jobs, newest first."""
+        where, values = which.where()
+        if after_n is not None:
+            where, values = f"{where} AND jobs.n < ?", [*values, after_n]
+        limit = "" if newest is None else f" LIMIT {int(newest)}"
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE {where} ORDER BY n DESC{limit}",  # noqa: S608
+            values,
+        ).fetchall()
+        return [self._job(row) for row in rows]
+
+    def ids(self, which: JobFilter) -> list[str]:
+        """Read the ids of jobs, oldest first."""
+        where, values = which.where()
+        rows = self._sql.execute(
+            f"SELECT id FROM jobs WHERE {where} ORDER BY n",  # noqa: S608 - constant
+            values,
+        )
+        return [row[0] for row in rows]
+
+    def counts(self, which: JobFilter) -> dict[State, int]:
+        """Count jobs by state; states without a job are left out."""
+        where, values = which.where()
+        rows = self._sql.execute(
+            f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state",  # noqa: S608
+            values,
+        )
+        return {State(state): count for state, count in rows}
+
+    def array(self, array_id: str) -> tuple[int, int, Submitted]:
+        """Read an array: position of its first element, number of elements, its fact.
+
+        Raises:
+            UnknownJobError: There is none.
+        """
+        row = self._sql.execute(
+            "SELECT first_n, size, spec_seq FROM arrays WHERE id = ?", (array_id,)
+        ).fetchone()
+        if row is None:
+            raise UnknownJobError(array_id)
+        return row[0], row[1], self._submitted(row[2])
+
+    def by_key(self, key: str) -> str | None:
+        """Find the id that a submission key belongs to."""
+        row = self._sql.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    # The engine's questions
+
+    def unsettled(self) -> list[JobRecord]:
+        """Read the jobs that an engine must know of: placed, staging, or asked of something."""
+        states = [state.value for state in (*PLACED, *_STAGING)]
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_marks(len(states))}) UNION "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM jobs WHERE asked IS NOT NULL",
+            states,
+        ).fetchall()
+        return [self._job(row) for row in rows]
+
+    def turns(
+        self, backend: str, room: int, full_arrays: Sequence[str] = (), skip: Sequence[int] = ()
+    ) -> list[JobRecord]:
+        """Read jobs whose turn it is on a backend: higher priority first, then older first."""
+        but = ""
+        if full_arrays:
+            but += f" AND (array_id IS NULL OR array_id NOT IN ({_marks(len(full_arrays))}))"
+        if skip:
+            but += f" AND n NOT IN ({_marks(len(skip))})"
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE backend = ? AND turn IS NOT NULL{but} "  # noqa: S608
+            "ORDER BY priority DESC, n LIMIT ?",
+            (backend, *full_arrays, *skip, room),
+        ).fetchall()
+        return [self._job(row) for row in rows]
+
+    def due(self, now: float, limit: int = 1000) -> list[JobRecord]:
+        """Read the jobs that wanted to be woken by now, in the order of their instants."""
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE wake_at <= ? ORDER BY wake_at LIMIT ?",  # noqa: S608
+            (now, limit),
+        ).fetchall()
+        return [self._job(row) for row in rows]
+
+    def next_wake(self) -> float | None:
+        """Give the earliest instant at which a job wants to be woken."""
+        row = self._sql.execute(
+            "SELECT min(wake_at) FROM jobs WHERE wake_at IS NOT NULL"
+        ).fetchone()
+        return None if row[0] is None else float(row[0])
+
+    def backends_with_turns(self) -> list[str]:
+        """List backends that have a job whose turn it is."""
+        rows = self._sql.execute("SELECT DISTINCT backend FROM jobs WHERE turn IS NOT NULL")
+        return [row[0] for row in rows]
+
+    def has_any(self, state: State) -> bool:
+        """Tell whether a job is in a state."""
+        row = self._sql.execute(
+            "SELECT 1 FROM jobs WHERE state = ? LIMIT 1", (state.value,)
+        ).fetchone()
+        return row is not None
+
+    def has_unfinished(self) -> bool:
+        """Tell whether an engine has anything left to do, now or at a later instant."""
+        over = [state.value for state in ENDED]
+        row = self._sql.execute(
+            f"SELECT 1 FROM jobs WHERE state NOT IN ({_marks(len(over))}) "  # noqa: S608
+            "OR asked IS NOT NULL LIMIT 1",
+            over,
+        ).fetchone()
+        return row is not None
+
+    def asked_since(self, seq: int) -> tuple[int, list[int]]:
+        """Find what clients have written since.
+
+        Returns:
+            The last sequence number, and the positions of jobs that clients asked
+            something of.
+        """
+        rows = self._sql.execute(
+            "SELECT seq, n, name FROM journal WHERE seq > ? AND epoch = 0", (seq,)
+        ).fetchall()
+        last = self._sql.execute("SELECT max(seq) FROM journal").fetchone()[0] or seq
+        return last, [n for _, n, name in rows if name != "Submitted"]
+
+    def positions(self, ids: Sequence[str]) -> dict[str, tuple[int, State]]:
+        """Read positions and states of jobs by full ids. Those not there are left out."""
+        out: dict[str, tuple[int, State]] = {}
+        for piece in _pieces(ids):
+            rows = self._sql.execute(
+                f"SELECT id, n, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            )
+            out.update((job_id, (n, State(state))) for job_id, n, state in rows)
+        return out
+
+    def elements(self, array_id: str) -> list[tuple[str, int, State]]:
+        """Read the elements of an array: id, position, state; in the order of positions."""
+        rows = self._sql.execute(
+            "SELECT id, n, state FROM jobs WHERE array_id = ? ORDER BY n", (array_id,)
+        )
+        return [(job_id, n, State(state)) for job_id, n, state in rows]
+
+    def states_at(self, ns: Sequence[int]) -> dict[int, State]:
+        """Read the states of jobs by position. Those not there are left out."""
+        out: dict[int, State] = {}
+        for piece in _pieces(ns):
+            rows = self._sql.execute(
+                f"SELECT n, state FROM jobs WHERE n IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            )
+            out.update((n, State(state)) for n, state in rows)
+        return out
+
+    def ends_since(self, seq: int) -> tuple[int, list[int]]:
+        """Find the jobs that may have ended since.
+
+        Returns:
+            The last sequence number, and their positions.
+        """
+        rows = self._sql.execute(
+            "SELECT n FROM journal WHERE seq > ? AND name IN ('Ended', 'Resolved')", (seq,)
+        ).fetchall()
+        return self.last_seq(), [row[0] for row in rows]
+
+    def settlements_since(self, seq: int) -> tuple[int, list[tuple[int, Event]]]:
+        """Find the requests that were settled since.
+
+        Returns:
+            The last sequence number, and positions with the fact.
+        """
+        rows = self._sql.execute(
+            "SELECT n, at, name, data FROM journal WHERE seq > ? AND name = 'ControlSettled'",
+            (seq,),
+        ).fetchall()
+        facts = [(n, decode_event(name, at, data)) for n, at, name, data in rows]
+        return self.last_seq(), facts
+
+    def dependents_of(self, ids: Sequence[str]) -> list[tuple[int, str, str]]:
+        """List unmet dependencies on jobs or arrays: position, id, condition."""
+        out: list[tuple[int, str, str]] = []
+        for piece in _pieces(ids):
+            out.extend(
+                self._sql.execute(
+                    "SELECT n, on_id, condition FROM dependencies WHERE met = 0 AND on_id IN "  # noqa: S608
+                    f"({_marks(len(piece))})",
+                    piece,
+                )
+            )
+        return out
+
+    def dependencies_of(self, n: int) -> list[tuple[str, str]]:
+        """List the unmet dependencies of a job: id, condition."""
+        return self._sql.execute(
+            "SELECT on_id, condition FROM dependencies WHERE n = ? AND met = 0", (n,)
+        ).fetchall()
+
+    def is_array(self, ids: Sequence[str]) -> set[str]:
+        """Pick the ids that are arrays'."""
+        return {
+            row[0]
+            for piece in _pieces(ids)
+            for row in self._sql.execute(
+                f"SELECT id FROM arrays WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            )
+        }
+
+    def has_state(self, array_id: str, states: Iterable[State]) -> bool:
+        """Tell whether an element of an array is in one of these states."""
+        words = [state.value for state in states]
+        row = self._sql.execute(
+            f"SELECT 1 FROM jobs WHERE array_id = ? AND state IN ({_marks(len(words))}) LIMIT 1",  # noqa: S608
+            (array_id, *words),
+        ).fetchone()
+        return row is not None
+
+    def watched(self, tokens: Sequence[str]) -> set[str]:
+        """Pick the tokens that were closed."""
+        return {
+            row[0]
+            for piece in _pieces(tokens)
+            for row in self._sql.execute(
+                f"SELECT token FROM closed WHERE token IN ({_marks(len(piece))})",  # noqa: S608
+                piece,
+            )
+        }
+
+    # The journal
+
+    def last_seq(self) -> int:
+        """Give the sequence number of the newest line; 0 for an empty journal."""
+        return int(self._sql.execute("SELECT max(seq) FROM journal").fetchone()[0] or 0)
+
+    def history(self, job: JobRecord) -> list[JournalEntry]:
+        """Read the lines about one job, in order."""
+        rows = self._sql.execute(
+            "SELECT seq, n, at, name, data FROM journal WHERE n = ? AND name <> 'Submitted' "
+            "UNION SELECT seq, n, at, name, data FROM journal WHERE seq = "
+            "(SELECT spec_seq FROM jobs WHERE n = ?) ORDER BY seq",
+            (job.n, job.n),
+        ).fetchall()
+        return [self._entry(row, job.id) for row in rows]
+
+    def entries(self, since: int, limit: int | None) -> list[JournalEntry]:
+        """Read lines after a sequence number, in order. One of an array has the array's id."""
+        rows = self._sql.execute(
+            "SELECT journal.seq, journal.n, journal.at, journal.name, journal.data, jobs.id "
+            "FROM journal LEFT JOIN jobs ON jobs.n = journal.n "
+            "WHERE journal.seq > ? ORDER BY journal.seq LIMIT ?",
+            (since, -1 if limit is None else limit),
+        ).fetchall()
+        return [self._entry(row[:5], row[5] or "") for row in rows]
+
+    def _entry(self, row: tuple[Any, ...], job_id: str) -> JournalEntry:
+        seq, _n, at, name, data = row
+        if name == "Submitted":
+            event: Event = self._decode_submitted(at, data)
+            job_id = json.loads(data)["id"]
+        else:
+            event = decode_event(name, at, data)
+        return JournalEntry(seq=seq, job_id=job_id, at=at, name=name, event=event)
+
+    def replayed(self) -> Iterator[tuple[JobRecord, JobRecord]]:
+        """Replay the journal from its beginning.
+
+        Returns:
+            Pairs for every job: as replayed, and as projected.
+        """
+        rebuilt: dict[int, JobRecord] = {}
+        for _seq, n, at, name, data in self._sql.execute(
+            "SELECT seq, n, at, name, data FROM journal ORDER BY seq"
+        ):
+            if name == "Submitted":
+                rebuilt.update(self._births(n, at, data))
+            elif n in rebuilt:
+                rebuilt[n] = machine.apply(rebuilt[n], decode_event(name, at, data))
+        cursor = self._sql.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY n")  # noqa: S608
+        for row in cursor.fetchall():
+            projected = self._job(row)
+            yield rebuilt[projected.n], projected
+
+    def _births(self, n: int, at: float, data: str) -> dict[int, JobRecord]:
+        event = self._decode_submitted(at, data)
+        job_id = json.loads(data)["id"]
+        if event.spec.array is None:
+            return {n: machine.create(event, job_id=job_id, n=n)}
+        return {
+            n + k: machine.create(
+                event, job_id=f"{job_id}.{index}", n=n + k, array_id=job_id, array_index=index
+            )
+            for k, index in enumerate(event.spec.array.indices)
+        }
+
+
+def _without_id(data: str) -> str:
+    plain = json.loads(data)
+    plain.pop("id", None)
+    return json.dumps(plain)

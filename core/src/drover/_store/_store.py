@@ -1,0 +1,280 @@
+"""Open a store and hold its connection."""
+
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from drover._store import _lease, _schema
+from drover._store._host import SystemClock
+from drover._store._place import (
+    DATABASE,
+    identity_of,
+    make_private,
+    make_private_file,
+    warn_if_shared,
+    why_read_only,
+)
+from drover._store._reader import Reader
+from drover._store._sealing import Sealer, load_key
+from drover._store._writer import Writer
+from drover.errors import StoreReadOnlyError, StoreUnusableError, StoreVersionError
+from drover.hookspecs import Clock
+
+BUSY_S: Final = 60.0
+"""How long a writer waits for the others. Two hundred clients that each commit in 5 ms need 1 s."""
+
+
+class Store:
+    """A store that is open. One object may be used from several threads."""
+
+    def __init__(
+        self,
+        home: Path,
+        connection: sqlite3.Connection,
+        key: bytes | None,
+        clock: Clock,
+        read_only: str,
+    ) -> None:
+        self.home: Final = home
+        self.clock: Final = clock
+        self.why_read_only: Final = read_only
+        self._sql = connection
+        self._lock = threading.RLock()
+        self._sealer = Sealer(key)
+        self._reader = Reader(connection, self._sealer)
+        self.store_id: Final = str(
+            connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()[0]
+        )
+
+    @classmethod
+    def open(cls, home: Path, *, clock: Clock | None = None) -> Self:
+        """Open the store in a folder; make both if they are not there.
+
+        Raises:
+            StoreUnusableError: It cannot be opened.
+            StoreVersionError: It was made by a newer drover.
+            StoreElsewhereError: It belongs to another machine.
+        """
+        home = Path(home).expanduser().absolute()
+        clock = clock or SystemClock()
+        database = home / DATABASE
+        try:
+            made = not database.exists()
+            if made:
+                make_private(home)
+                make_private_file(database)
+                warn_if_shared(database)
+            connection = _connect(database)
+            _prepare(connection, database, clock)
+            why = why_read_only(connection, database)
+            key = load_key(home, create=not why)
+        except (sqlite3.DatabaseError, OSError) as exc:
+            raise StoreUnusableError(str(home), _cure(exc)) from exc
+        if why:
+            connection.execute("PRAGMA query_only = ON")
+        return cls(home, connection, key, clock, why)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._sql.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Tell whether nothing can be written."""
+        return bool(self.why_read_only)
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """Give a reader that sees one state of the store."""
+        with self._lock:
+            if self._sql.in_transaction:
+                yield self._reader
+                return
+            self._sql.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._sql.execute("COMMIT")
+
+    @contextmanager
+    def write(self, epoch: int = 0) -> Iterator[tuple[Writer, Reader]]:
+        """Give a writer and a reader for one transaction, which an exception undoes.
+
+        Args:
+            epoch: The engine's epoch; 0 for a client.
+
+        Raises:
+            StaleEpochError: Another engine has taken over.
+            StoreReadOnlyError: The store cannot be changed.
+        """
+        if self.why_read_only:
+            raise StoreReadOnlyError(str(self.home), self.why_read_only)
+        with self._lock:
+            self._begin()
+            try:
+                if epoch:
+                    _lease.check(self._sql, epoch)
+                yield Writer(self._sql, self._reader, self._sealer, epoch), self._reader
+            except BaseException:
+                self._sql.execute("ROLLBACK")
+                raise
+            self._commit()
+
+    def _begin(self) -> None:
+        try:
+            self._sql.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as exc:
+            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+
+    def _commit(self) -> None:
+        try:
+            self._sql.execute("COMMIT")
+        except sqlite3.OperationalError as exc:
+            if self._sql.in_transaction:
+                self._sql.execute("ROLLBACK")
+            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+
+    def digest(self, variables: dict[str, str]) -> str:
+        """Name variables without telling them."""
+        return self._sealer.digest(variables)
+
+    def data_version(self) -> int:
+        """Give a number that changes when another connection has committed."""
+        with self._lock:
+            return int(self._sql.execute("PRAGMA data_version").fetchone()[0])
+
+    def check_integrity(self) -> list[str]:
+        """Ask SQLite whether the file is whole.
+
+        Returns:
+            Its findings, empty if there are none.
+        """
+        with self._lock:
+            rows = self._sql.execute("PRAGMA quick_check").fetchall()
+        return [row[0] for row in rows if row[0] != "ok"]
+
+    # The lease
+
+    def lease(self) -> _lease.LeaseHolder:
+        """Read who holds the lease."""
+        with self._lock:
+            return _lease.read(self._sql, self.clock)
+
+    def acquire_lease(self, info: dict[str, object]) -> int | None:
+        """Take the lease; `None` if a living engine holds it."""
+        with self.write():
+            return _lease.acquire(self._sql, self.clock, info)
+
+    def renew_lease(self, epoch: int, info: dict[str, object] | None = None) -> None:
+        """Extend the lease.
+
+        Raises:
+            StaleEpochError: It is not ours any more.
+        """
+        with self.write(epoch):
+            _lease.renew(self._sql, self.clock, info)
+
+    def release_lease(self, epoch: int, *, if_idle: bool = False) -> bool:
+        """Give the lease back.
+
+        Args:
+            epoch: Ours.
+            if_idle: Only if no job is unfinished, decided in the same transaction.
+
+        Returns:
+            Whether it was given back.
+        """
+        with self.write(epoch) as (_, reader):
+            if if_idle and reader.has_unfinished():
+                return False
+            _lease.release(self._sql)
+            return True
+
+    def may_start_engine(self) -> bool:
+        """Decide whether the caller is to start an engine now."""
+        with self.write():
+            return _lease.may_start(self._sql, self.clock)
+
+    def engine_start_failed(self) -> None:
+        """Let others try to start an engine."""
+        with self.write():
+            _lease.starting_failed(self._sql)
+
+
+def _connect(database: Path) -> sqlite3.Connection:
+    # Opened by URI so that a file that vanished is not made again with wrong permissions.
+    uri = f"{database.as_uri()}?mode=rw"
+    try:
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError:
+        connection = sqlite3.connect(
+            f"{database.as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    # FULL: an intent must outlive a power cut, or its job could run twice.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == _schema.SUPPORTED:
+        return
+    if version > _schema.SUPPORTED:
+        raise StoreVersionError(str(database.parent), version, _schema.SUPPORTED)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            _make(connection, database, clock)
+        elif version < _schema.SUPPORTED:
+            _schema.migrate(connection, version)
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreUnusableError(str(database.parent), "the file is a database of another program")
+    _schema.create(connection)
+    here = identity_of(database)
+    connection.executemany(
+        "INSERT INTO meta VALUES (?, ?)",
+        {
+            "store_id": uuid.uuid4().hex[:16],
+            "machine": here.machine,
+            "host": here.host,
+            "inode": here.device_inode,
+            "home": str(database.parent).encode("utf-8", "backslashreplace").decode(),
+            "created_at": str(clock.time()),
+        }.items(),
+    )
+
+
+def _cure(exc: Exception) -> str:
+    text = str(exc)
+    if "locked" in text:
+        return f"{text}: another process has been writing for {BUSY_S:g} s"
+    if "malformed" in text or "not a database" in text:
+        return f"{text}. Restore store.db from a backup, or move it away to begin a new store"
+    if "full" in text:
+        return f"{text}: free some space, nothing was lost"
+    return text
+
+
+__all__ = ["Store"]

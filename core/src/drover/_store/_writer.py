@@ -1,0 +1,288 @@
+"""What can be written to a store, inside one transaction."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from drover import machine
+from drover._store._reader import Reader
+from drover._store._sealing import Sealer
+from drover._wire import encode_event, encode_record
+from drover.events import ControlAsked, Event, Submitted
+from drover.instructions import (
+    AdmitJob,
+    DecideEnd,
+    EndAt,
+    ForgetJob,
+    SettleRequest,
+    StageIn,
+    SubmitJob,
+    WakeJob,
+)
+from drover.models import JobRecord, JobSpec
+from drover.states import State
+
+# Crockford's base 32 in lower case: no letter that looks like a figure.
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_LENGTH: Final = 12
+"""60 random bits: among a million jobs two are alike with a chance of 4e-7, and then the
+second insert is refused by the table, not merged."""
+
+_TIMED: Final = (DecideEnd, EndAt, ForgetJob, WakeJob)
+
+
+def new_id() -> str:
+    """Make the id of a job or an array."""
+    bits = secrets.randbits(5 * ID_LENGTH)
+    return "".join(_ALPHABET[bits >> 5 * place & 31] for place in range(ID_LENGTH))
+
+
+@frozen(kw_only=True)
+class Draft:
+    """A job or an array that is about to be stored."""
+
+    event: Submitted
+    base: Mapping[str, str] | None = None
+    """What it inherits; its digest is in `event.base_digest`."""
+
+
+def agenda(job: JobRecord, now: float) -> tuple[int | None, float | None]:
+    """Say whether it is the job's turn to be looked at, and when it wants to be woken.
+
+    Returns:
+        1 or `None`; the earliest instant at which something falls due, or `None`.
+    """
+    turn: int | None = None
+    wakes: list[float] = []
+    for order in machine.owed(job):
+        if isinstance(order, SubmitJob | StageIn):
+            if order.at is not None and order.at > now:
+                wakes.append(order.at)
+            elif job.state is not State.STAGING_IN:
+                turn = 1
+        elif isinstance(order, AdmitJob):
+            turn = 1
+        elif isinstance(order, _TIMED):
+            wakes.append(order.at)
+        elif isinstance(order, SettleRequest) and order.at is not None:
+            wakes.append(order.at)
+    return turn, min(wakes, default=None)
+
+
+class Writer:
+    """Write to the store. Lives as long as one transaction."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, reader: Reader, sealer: Sealer, epoch: int
+    ) -> None:
+        self._sql = connection
+        self._reader = reader
+        self._sealer = sealer
+        self._epoch = epoch
+        self._sealed: set[str] = set()
+
+    # Journal and projection
+
+    def append(self, n: int, event: Event) -> int:
+        """Add a fact to the journal.
+
+        Returns:
+            Its sequence number.
+        """
+        cursor = self._sql.execute(
+            "INSERT INTO journal (n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?)",
+            (n, self._epoch, event.at, type(event).__name__, encode_event(event)),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def append_all(self, rows: Iterable[tuple[int, Event]]) -> None:
+        """Add facts to the journal, in order."""
+        epoch = self._epoch
+        self._sql.executemany(
+            "INSERT INTO journal (n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?)",
+            [(n, epoch, event.at, type(event).__name__, encode_event(event)) for n, event in rows],
+        )
+
+    def save_all(self, jobs: Iterable[JobRecord], now: float) -> None:
+        """Write what has become of jobs."""
+        rows = []
+        for job in jobs:
+            turn, wake_at = agenda(job, now)
+            rows.append(
+                (
+                    job.state.value,
+                    turn,
+                    wake_at,
+                    1 if job.pending else None,
+                    job.ended_at,
+                    encode_record(job),
+                    job.n,
+                )
+            )
+        self._sql.executemany(
+            "UPDATE jobs SET state = ?, turn = ?, wake_at = ?, asked = ?, ended_at = ?, "
+            "record = ? WHERE n = ?",
+            rows,
+        )
+
+    def record(self, job: JobRecord, *events: Event, now: float) -> JobRecord:
+        """Apply facts to one job: journal and projection together.
+
+        Raises:
+            IllegalTransitionError: A fact does not fit; the transaction should be left.
+        """
+        for event in events:
+            job = machine.apply(job, event)
+        self.append_all((job.n, event) for event in events)
+        self.save_all([job], now)
+        return job
+
+    # Submission
+
+    def insert(self, drafts: Sequence[Draft], now: float) -> list[str]:
+        """Store jobs and arrays.
+
+        Returns:
+            Their ids, in the order of *drafts*.
+        """
+        last_n = self._sql.execute("SELECT coalesce(max(n), 0) FROM jobs").fetchone()[0]
+        last_seq = self._sql.execute(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)"
+        ).fetchone()[0]
+        ids: list[str] = []
+        facts: list[tuple[Any, ...]] = []
+        jobs: list[tuple[Any, ...]] = []
+        for seq, draft in enumerate(drafts, last_seq + 1):
+            event, job_id, first = draft.event, new_id(), last_n + 1
+            ids.append(job_id)
+            extra: dict[str, Any] = {"id": job_id}
+            if event.spec.env:
+                extra["env"] = self._keep(event.spec.env)
+            if draft.base is not None:
+                self._keep(draft.base)
+            facts.append(
+                (seq, first, self._epoch, event.at, "Submitted", encode_event(event, **extra))
+            )
+            made = _rows(event, job_id, first, seq, now)
+            jobs.extend(made)
+            last_n += len(made)
+            self._index(event.spec, job_id, first, len(made), seq)
+            if event.key is not None:
+                self._sql.execute("INSERT INTO keys VALUES (?, ?)", (event.key, job_id))
+        self._sql.executemany(
+            "INSERT INTO journal (seq, n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?, ?)", facts
+        )
+        self._sql.executemany(
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", jobs
+        )
+        return ids
+
+    def _index(self, spec: JobSpec, job_id: str, first: int, size: int, seq: int) -> None:
+        if spec.array is not None:
+            self._sql.execute(
+                "INSERT INTO arrays VALUES (?, ?, ?, ?)", (job_id, first, size, seq)
+            )
+        for tag in spec.tags:
+            self._sql.executemany(
+                "INSERT INTO tags VALUES (?, ?)", ((tag, first + k) for k in range(size))
+            )
+        for dependency in spec.after:
+            self._sql.executemany(
+                "INSERT OR IGNORE INTO dependencies (n, on_id, condition) VALUES (?, ?, ?)",
+                (
+                    (first + k, dependency.job, dependency.condition.value)
+                    for k in range(size)
+                ),
+            )
+
+    def _keep(self, variables: Mapping[str, str]) -> str:
+        digest = self._sealer.digest(variables)
+        if digest not in self._sealed:
+            known = self._sql.execute(
+                "SELECT 1 FROM environments WHERE digest = ?", (digest,)
+            ).fetchone()
+            if known is None:
+                self._sql.execute(
+                    "INSERT INTO environments VALUES (?, ?)",
+                    (digest, self._sealer.seal(digest, variables)),
+                )
+            self._sealed.add(digest)
+        return digest
+
+    # Requests, dependencies, tokens
+
+    def ask(self, job: JobRecord, event: ControlAsked, now: float) -> JobRecord:
+        """Record a request."""
+        return self.record(job, event, now=now)
+
+    def meet_dependencies(self, n: int, on_ids: Iterable[str]) -> None:
+        """Note that jobs came to what job *n* asked of them."""
+        self._sql.executemany(
+            "UPDATE dependencies SET met = 1 WHERE n = ? AND on_id = ?",
+            ((n, on_id) for on_id in on_ids),
+        )
+
+    def watch_token(self, token: str, backend: str, n: int, at: float) -> None:
+        """Put a token that was closed on the watch list."""
+        self._sql.execute(
+            "INSERT OR IGNORE INTO closed VALUES (?, ?, ?, ?)", (token, backend, n, at)
+        )
+
+    def forget(self, ns: Sequence[int]) -> None:
+        """Delete jobs with their journal. The specification of an array stays while one of
+        its elements is there."""
+        rows = [(n,) for n in ns]
+        arrays = {
+            row[0]
+            for n in ns
+            for row in self._sql.execute(
+                "SELECT array_id FROM jobs WHERE n = ? AND array_id IS NOT NULL", (n,)
+            )
+        }
+        self._sql.executemany(
+            "DELETE FROM keys WHERE id = (SELECT id FROM jobs WHERE n = ?)", rows
+        )
+        for table in ("tags", "dependencies"):
+            self._sql.executemany(f"DELETE FROM {table} WHERE n = ?", rows)  # noqa: S608 - constant
+        self._sql.executemany(
+            "DELETE FROM journal WHERE n = ? AND seq NOT IN (SELECT spec_seq FROM arrays)",
+            rows,
+        )
+        self._sql.executemany("DELETE FROM jobs WHERE n = ?", rows)
+        for array_id in arrays:
+            self._forget_array(array_id)
+
+    def _forget_array(self, array_id: str) -> None:
+        left = self._sql.execute(
+            "SELECT 1 FROM jobs WHERE array_id = ? LIMIT 1", (array_id,)
+        ).fetchone()
+        if left is None:
+            self._sql.execute(
+                "DELETE FROM journal WHERE seq = (SELECT spec_seq FROM arrays WHERE id = ?)",
+                (array_id,),
+            )
+            self._sql.execute("DELETE FROM keys WHERE id = ?", (array_id,))
+            self._sql.execute("DELETE FROM arrays WHERE id = ?", (array_id,))
+
+
+def _rows(
+    event: Submitted, job_id: str, first: int, seq: int, now: float
+) -> list[tuple[Any, ...]]:
+    """Make the rows of a job, or of all elements of an array."""
+    array = event.spec.array
+    pristine = machine.create(event, job_id=job_id, n=first)
+    turn, wake_at = agenda(pristine, now)
+    spec = event.spec
+    record = encode_record(pristine)
+    name = spec.label.encode("utf-8", "backslashreplace").decode()
+    fixed = (event.backend, name, spec.resources.priority, event.at)
+    changing = (pristine.state.value, turn, wake_at, None, None, record)
+    if array is None:
+        return [(first, job_id, seq, None, None, *fixed, *changing)]
+    return [
+        (first + k, f"{job_id}.{index}", seq, job_id, index, *fixed, *changing)
+        for k, index in enumerate(array.indices)
+    ]

@@ -1,0 +1,101 @@
+"""`drover plugin new`: a package for a backend of one's own, ready to be filled in."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from pathlib import Path
+from typing import Final
+
+import click
+
+from drover.cli import _exits
+from drover.cli._command import StoreGroup
+
+# One stem for distribution, import and entry point (with one underscore form): no dash.
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{1,39}")
+_STEM: Final = "template"
+_SKIPPED: Final = frozenset({"__pycache__", ".pytest_cache", "dist", "build", ".git"})
+
+
+@click.group("plugin", cls=StoreGroup)
+def plugin_command() -> None:
+    """Begin a plugin of your own."""
+
+
+@plugin_command.command("new")
+@click.argument("name")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="The folder to make it in. [default: this one]",
+)
+def new_command(name: str, into: Path) -> int:
+    """Make a new package for a backend called NAME, with tests that pass.
+
+    It becomes DIR/drover-NAME; nothing that is there is overwritten.
+    """
+    _check_name(name)
+    target = into / f"drover-{name}"
+    if target.exists() or target.is_symlink():
+        raise click.UsageError(f"{str(target)!r} is there already; nothing was changed")
+    source = template_folder()
+    if source is None:
+        raise click.UsageError("this installation of drover-core has no plugin template")
+    count = copy_template(source, target, name)
+    from drover.cli._terminal import shown
+
+    click.echo(f"{shown(str(target))}: {count} files")
+    click.echo(f"Next: pip install -e {shown(str(target))}[test] && drover check {name}")
+    return _exits.OK
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in ("template", "core"):
+        raise click.BadParameter(
+            f"{name!r} cannot be a plugin's name; take 2 to 40 small letters and digits, a "
+            "letter first, such as 'mycluster'",
+            param_hint="NAME",
+        )
+
+
+def template_folder() -> Path | None:
+    """Find the template: inside the installed package, or beside a working copy's core."""
+    import drover
+
+    package = Path(next(iter(drover.__path__)))
+    candidates = (package / "_template", package.parents[2] / "plugins" / "_template")
+    return next((path for path in candidates if (path / "pyproject.toml").is_file()), None)
+
+
+def copy_template(source: Path, target: Path, name: str) -> int:
+    """Copy every file, with the template's name replaced in paths and text.
+
+    Returns:
+        How many files were made.
+    """
+    count = 0
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        if not path.is_file() or _skipped(relative):
+            continue
+        copy = target / _renamed(str(relative), name)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with copy.open("x", encoding="utf-8") as file:
+            file.write(_renamed(path.read_text(encoding="utf-8"), name))
+        count += 1
+    return count
+
+
+def _skipped(relative: Path) -> bool:
+    return any(part in _SKIPPED or part.endswith(".egg-info") for part in relative.parts)
+
+
+def _renamed(text: str, name: str) -> str:
+    """Replace the stem where it is the name: `drover_template`, `TemplateBackend`..."""
+    text = text.replace(f"drover-{_STEM}", f"drover-{name}")
+    text = text.replace(f"drover_{_STEM}", f"drover_{name}")
+    text = re.sub(rf"\b{_STEM.capitalize()}(?=[A-Z])", name.capitalize(), text)
+    return re.sub(rf"(?<![A-Za-z_-]){_STEM}(?![A-Za-z_-])", name, text)

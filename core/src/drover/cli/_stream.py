@@ -1,0 +1,145 @@
+"""Copy a job's output to this process's stdout and stderr while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
+
+from drover.cli._terminal import OutputFilter, is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from drover.session import Job, Session
+
+# A person sees no delay below 0.1 s; after the first second a job is not quick any more.
+_EAGER_S: Final = 0.03
+_CALM_S: Final = 0.2
+_EAGER_FOR_S: Final = 2.0
+_PIECE: Final = 1 << 16
+
+
+class Sink(Protocol):
+    """Where output goes."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next piece."""
+        ...
+
+    def finish(self) -> None:
+        """Write what was kept back."""
+        ...
+
+
+class RawSink:
+    """Pass bytes on as they are."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream.buffer
+
+    def write(self, data: bytes) -> None:
+        """Pass the piece on at once."""
+        self._stream.write(data)
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Keep nothing back."""
+
+
+class FilteredSink:
+    """Show a terminal what it can be shown safely."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._filter = OutputFilter()
+
+    def write(self, data: bytes) -> None:
+        """Write the piece with its control characters shown."""
+        self._stream.write(self._filter.feed(data))
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Write what was kept back, such as half a character."""
+        self._stream.write(self._filter.feed(b"", final=True))
+        self._stream.flush()
+
+
+def sink_to(stream: TextIO, *, raw: bool) -> Sink:
+    """Choose how output reaches *stream*: bytes as they are, unless it is a terminal."""
+    return RawSink(stream) if raw or not is_terminal(stream) else FilteredSink(stream)
+
+
+class Pump:
+    """Copy output of one job from where it left off."""
+
+    def __init__(self, job: Job, streams: Sequence[str], *, raw: bool = False) -> None:
+        self._job = job
+        self._attempt = job.attempt
+        self.finished = False
+        self._offsets = dict.fromkeys(streams, 0)
+        self._sinks = {
+            name: sink_to(
+                sys.stderr if name == "stderr" and len(streams) > 1 else sys.stdout, raw=raw
+            )
+            for name in streams
+        }
+
+    def copy(self) -> bool:
+        """Copy all that is there now.
+
+        Returns:
+            Whether there was anything.
+        """
+        moved = False
+        for name, sink in self._sinks.items():
+            while data := self._read(name):
+                sink.write(data)
+                moved = True
+        return moved
+
+    def _read(self, name: str) -> bytes:
+        output = self._job.stderr if name == "stderr" else self._job.stdout
+        data = output.read_bytes(self._offsets[name], _PIECE)
+        self._offsets[name] += len(data)
+        return data
+
+    def look(self) -> None:
+        """Begin at the start again where a new attempt has begun."""
+        if self._job.attempt != self._attempt:
+            self._attempt = self._job.attempt
+            self._offsets = dict.fromkeys(self._offsets, 0)
+
+    def finish(self) -> None:
+        """Copy the rest of a job that has ended."""
+        self.copy()
+        for sink in self._sinks.values():
+            sink.finish()
+        self.finished = True
+
+
+def follow(
+    session: Session, job: Job, pump: Pump, on_change: Callable[[Job], None] | None = None
+) -> None:
+    """Copy output until the job has ended.
+
+    Args:
+        session: The job's.
+        job: May have ended already.
+        pump: Where its output goes.
+        on_change: Called with the job whenever its state is another.
+    """
+    began, told = time.monotonic(), None
+    while True:
+        state = job.state
+        if on_change is not None and state is not told:
+            on_change(job)
+            told = state
+        if state.ends_wait:
+            pump.look()
+            pump.finish()
+            return
+        pump.look()
+        pump.copy()
+        eager = time.monotonic() - began < _EAGER_FOR_S
+        session.wait([job], timeout=_EAGER_S if eager else _CALM_S)

@@ -1,0 +1,99 @@
+"""Choose and arrange what is told of jobs, for people and for `--json`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from drover.cli import _documents
+from drover.cli._render import Table, span
+from drover.states import ENDED, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from drover.models import JobRecord
+    from drover.session import Job, JobArray, Session
+    from typing_extensions import TypeIs
+
+UNFINISHED: Final = frozenset(State) - ENDED
+_NAME_WIDTH: Final = 30
+_TEXT_WIDTH: Final = 60
+
+
+def is_array(job: Job | JobArray) -> TypeIs[JobArray]:
+    """Tell an array from a job."""
+    return hasattr(job, "counts")
+
+
+def document_of(job: Job | JobArray) -> _documents.Document:
+    """Tell a job, or an array as a whole."""
+    if not is_array(job):
+        return _documents.of_job(job.record)
+    first = next(iter(job))
+    return _documents.of_array(job.id, job.spec, len(job), job.counts, first.backend)
+
+
+def jobs_named(session: Session, ids: Sequence[str]) -> list[Job | JobArray]:
+    """Find all jobs of a command line, in its order.
+
+    Raises:
+        UnknownJobError: One is not there; nothing was done to any.
+        AmbiguousJobError: A shortened id fits several.
+    """
+    return [session.job(word) for word in ids]
+
+
+def elements_of(jobs: Iterable[Job | JobArray]) -> list[Job]:
+    """Open arrays: every element is a job of its own."""
+    flat: list[Job] = []
+    for job in jobs:
+        flat.extend(job if is_array(job) else [job])
+    return flat
+
+
+def job_table(records: Iterable[JobRecord], now: float | None = None) -> Table:
+    """Arrange jobs as `ps` and `top` show them."""
+    from drover.cli._terminal import shortened
+
+    now = time.time() if now is None else now
+    table = Table("ID", "NAME", "STATE", "BACKEND", "TRY", "AGE", "TIME", "ABOUT", right=_RIGHT)
+    for record in records:
+        table.row(
+            record.id,
+            shortened(record.spec.label, _NAME_WIDTH),
+            record.state.value,
+            record.backend,
+            record.counted_attempt,
+            span(now - record.submitted_at),
+            span(run_time(record, now)),
+            shortened(about(record), _TEXT_WIDTH),
+        )
+    return table
+
+
+_RIGHT: Final = frozenset({"TRY", "AGE", "TIME"})
+
+
+def run_time(record: JobRecord, now: float) -> float | None:
+    """Give the seconds it has run, or ran; `None` before the start."""
+    if record.started_at is None:
+        return None
+    return (now if record.ended_at is None else record.ended_at) - record.started_at
+
+
+def about(record: JobRecord) -> str:
+    """Say in a few words what matters most about a job now."""
+    if record.outcome is not None and record.state in ENDED:
+        return record.outcome.describe()
+    words: list[str] = []
+    if record.hold:
+        words.append(f"held by {' and '.join(sorted(record.hold))}")
+    words.extend(f"{request.verb} {request.verdict}" for request in record.pending)
+    if record.progress is not None:
+        if record.progress.fraction is not None:
+            words.append(f"{record.progress.fraction:.0%}")
+        words.append(record.progress.text)
+    if not words and record.native_state:
+        words.append(record.native_state)
+    return ", ".join(word for word in words if word)

@@ -1,0 +1,48 @@
+"""What a backend for a batch system is built of.
+
+`claims` and `records` are the two files by which a job on a compute node and the engine
+understand each other without talking; `wrapper` is the program that runs there; `tasks` hands an
+attempt to it; `processes` tells one process from the next with the same number; `files` are
+whole or absent.
+"""
+
+from drover.commandline.claims import Closed, Entry, EntryKind, Owner, Taking
+from drover.commandline.files import read_json, write_json
+from drover.commandline.processes import ProcessId
+from drover.commandline.records import (
+    StartRecord,
+    UnrunRecord,
+    read_exit_record,
+    read_start_record,
+    read_unrun_records,
+)
+from drover.commandline.tasks import (
+    WRAPPER,
+    install_wrapper,
+    output_path,
+    read_chunk,
+    wrapper_argv,
+    write_task,
+)
+
+__all__ = [
+    "WRAPPER",
+    "Closed",
+    "Entry",
+    "EntryKind",
+    "Owner",
+    "ProcessId",
+    "StartRecord",
+    "Taking",
+    "UnrunRecord",
+    "install_wrapper",
+    "output_path",
+    "read_chunk",
+    "read_exit_record",
+    "read_json",
+    "read_start_record",
+    "read_unrun_records",
+    "wrapper_argv",
+    "write_json",
+    "write_task",
+]

@@ -1,0 +1,574 @@
+"""Run one attempt's command on a compute node: claim it, run it, record its end.
+
+    python -I -S wrapper.py FOLDER NATIVE_ID [RESTART]
+
+FOLDER is the attempt's own folder and holds `task.json`. NATIVE_ID and RESTART may name variables
+of the scheduler in braces, such as `{JOB_ID}.{SGE_TASK_ID}` or `{SLURM_RESTART_COUNT}`.
+
+This file stands alone: it is copied to file systems where drover is not installed, so it imports
+the standard library only and keeps to what Python 3.6 understands. The rest of drover imports it,
+never the other way round.
+
+What it promises:
+
+1. Before the command it takes the first free entry of `claim.0`, `claim.1`... by link(2) and
+   reads it back. In doubt it runs nothing.
+2. No shell ever sees a word of the user's: argv, environment and paths come from `task.json`.
+3. The exit record is complete or absent, and it names the claim under which the command ran.
+"""
+
+# Python 3.6 knows neither `X | None`, nor builtin generics, nor the newer calls.
+# ruff: noqa: UP006, UP035, UP045, PTH104, PTH108, PTH109, PTH118, PTH123
+
+import contextlib
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import FrameType
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+
+VERSION = 1
+TASK = "task.json"
+UNRUN_EXIT = 118
+"""Exit code of a wrapper that ran nothing. Free in sysexits.h, shells, Slurm and Grid Engine."""
+MASKED_EXIT = 98
+"""Stands for a command's own exit code that the scheduler would misread."""
+RESERVED = frozenset([99, 100, UNRUN_EXIT])
+"""99 makes Grid Engine run the job again, 100 puts it into the error state: sge_conf(5)."""
+FORWARDED = tuple(
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+)
+PATIENCE_S = (0.1, 1.0, 5.0, 15.0, 30.0)
+"""Delays between tries to write an exit record: without it nobody knows the true end."""
+ENDING = frozenset([signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+
+Json = Dict[str, Any]
+
+
+class Unrun(Exception):  # noqa: N818 - not an error: the promise that nothing was run
+    """Nothing was run and nothing will be; the text says why."""
+
+
+class LaunchError(Exception):
+    """The claim is ours, but the command could not be started."""
+
+    def __init__(self, why: str, code: int, signal: Optional[int] = None) -> None:
+        super().__init__(why)
+        self.code = code
+        self.signal = signal
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+def write_new(path: str, content: Mapping[str, Any]) -> None:
+    """Write JSON to a file that must not exist, private to the user and on the disk."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(json.dumps(content, sort_keys=True).encode("ascii") + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        _unlink(path)
+        raise
+
+
+def write_whole(folder: str, name: str, content: Mapping[str, Any]) -> None:
+    """Put a JSON file in place in one step: readers see all of it or none."""
+    draft = os.path.join(folder, "." + name + "-" + os.urandom(8).hex())
+    try:
+        write_new(draft, content)
+        os.rename(draft, os.path.join(folder, name))
+    except OSError:
+        _unlink(draft)
+        raise
+    sync_folder(folder)
+
+
+def sync_folder(folder: str) -> None:
+    """Make names in *folder* durable, where its file system can."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # Some network file systems refuse to sync a directory; they do it by themselves.
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: str) -> Optional[Json]:
+    """Read a JSON object; `None` if there is no file, `{}` if it holds something else.
+
+    Raises:
+        OSError: The file is there, or may be, and cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            content: Any = json.loads(file.read().decode("ascii"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError):
+        return {}
+    return cast(Json, content) if isinstance(content, dict) else {}
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+# --- claims ------------------------------------------------------------------------------------
+
+
+def append_claim(
+    folder: str, entry: Mapping[str, Any], refusal: Callable[[Sequence[Json]], str]
+) -> Tuple[Optional[Json], List[Json], str]:
+    """Put *entry* at the first free place, unless what stands before it forbids.
+
+    Args:
+        folder: The attempt's folder.
+        entry: What to write, without a nonce.
+        refusal: Given the entries before the free place, says why not; "" to go on.
+
+    Returns:
+        The entry as it stands, or `None`; those before it, oldest first; why it was refused.
+
+    Raises:
+        OSError: In doubt. The entry may or may not stand there.
+    """
+    nonce = os.urandom(16).hex()
+    draft = os.path.join(folder, ".claim-" + nonce)
+    write_new(draft, dict(entry, version=VERSION, nonce=nonce))
+    seen: List[Json] = []
+    try:
+        while True:
+            found = read_claim(folder, len(seen)) or _link(draft, folder, len(seen))
+            if found["nonce"] == nonce:
+                sync_folder(folder)
+                return found, seen, ""
+            seen.append(found)
+            why = refusal(seen)
+            if why:
+                return None, seen, why
+    finally:
+        _unlink(draft)
+
+
+def read_claim(folder: str, index: int) -> Optional[Json]:
+    """Read one entry; `None` if the place is free.
+
+    Returns:
+        At least `kind` (`start`, `closed`, or `unreadable`), `nonce` and `index`.
+    """
+    entry = read_json(os.path.join(folder, f"claim.{index}"))
+    if entry is None:
+        return None
+    if entry.get("kind") not in ("start", "closed") or not isinstance(entry.get("nonce"), str):
+        entry = {"kind": "unreadable", "nonce": ""}
+    return dict(entry, index=index)
+
+
+def read_claims(folder: str) -> List[Json]:
+    """Read all entries, oldest first. Empty if there are none, or no folder."""
+    entries: List[Json] = []
+    while True:
+        entry = read_claim(folder, len(entries))
+        if entry is None:
+            return entries
+        entries.append(entry)
+
+
+def _link(draft: str, folder: str, index: int) -> Json:
+    """Try to take a place and give the entry that stands there afterwards."""
+    reply: Optional[OSError] = None
+    try:
+        os.link(draft, os.path.join(folder, f"claim.{index}"))
+    except OSError as error:
+        # A file system across a network may say "exists" of the very link it has just made
+        # (its answer got lost, the request was repeated), so that only the content decides.
+        reply = error
+    found = read_claim(folder, index)
+    if found is None:
+        raise reply or OSError(f"claim.{index} was made and is not there")
+    return found
+
+
+def start_refusal(entries: Sequence[Json], native_id: str, restart: int, requeue: bool) -> str:
+    """Say why a start may not follow these entries; "" if it may."""
+    for entry in entries:
+        place = f"claim.{entry['index']}"
+        if entry["kind"] == "closed":
+            return f"the attempt is closed ({entry.get('why', '')})"
+        if entry["kind"] != "start":
+            return f"{place} cannot be read"
+        owner = f"{entry.get('native_id')} restart {entry.get('restart')}"
+        if not requeue:
+            return f"{place} belongs to {owner}"
+        if entry.get("native_id") != native_id:
+            return f"{place} belongs to another job, {owner}"
+        if not isinstance(entry.get("restart"), int) or entry["restart"] >= restart:
+            return f"{place} is of this start or a later one, {owner}"
+    return ""
+
+
+def start_entry(native_id: str, restart: int) -> Json:
+    """Describe a start by this process."""
+    return {
+        "kind": "start",
+        "native_id": native_id,
+        "restart": restart,
+        "at": time.time(),
+        "host": socket.gethostname(),
+        "process": identify(os.getpid()),
+    }
+
+
+def identify(pid: int) -> Json:
+    """Give what tells a process from a later one with the same pid: boot, pid, start time.
+
+    Source: proc(5), field 22 of /proc/PID/stat, in clock ticks since boot. Elsewhere "" and 0.
+    """
+    boot, ticks = "", 0
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            # The second field is the name in parentheses and may hold anything.
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+    return {"boot_id": boot, "pid": pid, "start_ticks": ticks}
+
+
+# --- the task ----------------------------------------------------------------------------------
+
+
+def read_task(folder: str) -> Json:
+    """Read what is to be run.
+
+    Raises:
+        Unrun: It is not there or not a task.
+    """
+    try:
+        task = read_json(os.path.join(folder, TASK))
+    except OSError as error:
+        raise Unrun(f"{TASK} cannot be read: {error}") from error
+    if task is None:
+        raise Unrun(f"the folder or its {TASK} is missing")
+    argv = task.get("argv")
+    if task.get("version") != VERSION or not isinstance(argv, list) or not argv:
+        raise Unrun(f"{TASK} is not a task that this wrapper understands")
+    return task
+
+
+def to_bytes(text: str) -> bytes:
+    """Encode as drover decoded it, whatever the locale of this node."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def environment(task: Mapping[str, Any]) -> Dict[bytes, bytes]:
+    """Build the command's environment: the task's, and what the scheduler set on this node.
+
+    `pass_env` lists names to take over, a trailing `*` standing for any ending. The task wins.
+    """
+    names = task.get("pass_env", [])
+    whole = frozenset(to_bytes(name) for name in names if not name.endswith("*"))
+    heads = tuple(to_bytes(name[:-1]) for name in names if name.endswith("*"))
+    passed = {
+        name: value
+        for name, value in os.environb.items()
+        if name in whole or (heads and name.startswith(heads))
+    }
+    passed.update((to_bytes(name), to_bytes(text)) for name, text in task.get("env", {}).items())
+    return passed
+
+
+def open_streams(
+    task: Mapping[str, Any], folder: str, restart: int, fresh: bool = True
+) -> List[int]:
+    """Open stdin, stdout and stderr, relative to the command's working directory.
+
+    Raises:
+        LaunchError: One cannot be opened; none is left open.
+    """
+    base = to_bytes(task["cwd"]) if task.get("cwd") else b""
+    # Append, so that two streams to one file do not overwrite each other.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    handles: List[int] = []
+    try:
+        source = to_bytes(task["stdin"]) if task.get("stdin") else os.devnull.encode()
+        handles.append(os.open(os.path.join(base, source), os.O_RDONLY | os.O_CLOEXEC))
+        for name in ("stdout", "stderr"):
+            if name == "stderr" and task.get("join_output"):
+                handles.append(handles[1])
+                continue
+            path = os.fsencode(os.path.join(folder, f"{name}.{restart}"))
+            shared = name == "stderr" and task.get("stderr") == task.get("stdout")
+            if task.get(name):
+                path = os.path.join(base, to_bytes(task[name]))
+            truncate = os.O_TRUNC if fresh and not shared else 0
+            handles.append(os.open(path, flags | truncate, 0o600))
+    except OSError as error:
+        close_all(handles)
+        raise LaunchError(str(error), 126) from error
+    return handles
+
+
+def close_all(handles: Sequence[int]) -> None:
+    """Close each file descriptor once."""
+    for handle in frozenset(handles):
+        os.close(handle)
+
+
+def command_line(task: Mapping[str, Any]) -> List[bytes]:
+    """Give the argv to execute; with `pre_launch` a shell that sources it and becomes the command.
+
+    The shell's text is fixed, the user's words are its arguments.
+    """
+    argv = [to_bytes(word) for word in task["argv"]]
+    if not task.get("pre_launch"):
+        return argv
+    prelude = _script_path(task, "pre_launch")
+    return [b"/bin/sh", b"-c", b'prelude=$1; shift; . "$prelude"; exec "$@"', b"drover", prelude,
+            *argv]  # fmt: skip
+
+
+def _script_path(task: Mapping[str, Any], name: str) -> bytes:
+    path = os.path.join(to_bytes(task.get("cwd") or os.getcwd()), to_bytes(task[name]))
+    if not os.access(path, os.R_OK):
+        raise LaunchError(f"{name} {task[name]!r} cannot be read", 126)
+    return path
+
+
+# --- running -----------------------------------------------------------------------------------
+
+
+class Runner:
+    """Start the command, pass signals on to it, reap it."""
+
+    def __init__(self, own_session: bool) -> None:
+        self.own_session = own_session
+        self.child = 0
+        self.early: List[int] = []
+        for number in FORWARDED:
+            signal.signal(number, self._forward)
+
+    def _forward(self, number: int, _frame: Optional[FrameType]) -> None:
+        if not self.child:
+            self.early.append(number)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self.own_session:
+                os.killpg(self.child, number)
+            else:
+                os.kill(self.child, number)
+
+    def start(self, task: Mapping[str, Any], folder: str, restart: int) -> None:
+        """Start the command.
+
+        Raises:
+            LaunchError: It did not start.
+        """
+        for number in ENDING.intersection(self.early):
+            raise LaunchError(f"signal {number} came before the start", 128 + number, number)
+        argv = command_line(task)
+        handles = open_streams(task, folder, restart)
+        try:
+            self.child = spawn(task, argv, handles, self.own_session)
+        finally:
+            close_all(handles)
+        while self.early:
+            self._forward(self.early.pop(0), None)
+
+    def reap(self) -> Tuple[int, resource.struct_rusage]:
+        """Wait for the end of the command: its wait status and its resource usage."""
+        child = self.child
+        # Look first and reap after: no signal may be passed on to a pid that is free again.
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        self.child = 0
+        _, status, usage = os.wait4(child, 0)
+        return status, usage
+
+
+def spawn(
+    task: Mapping[str, Any], argv: Sequence[bytes], handles: Sequence[int], own_session: bool
+) -> int:
+    """Start a process and give its pid; it is the caller's to reap.
+
+    Raises:
+        LaunchError: It did not start.
+    """
+    cwd = to_bytes(task["cwd"]) if task.get("cwd") else None
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=environment(task),
+            stdin=handles[0],
+            stdout=handles[1],
+            stderr=handles[2],
+            start_new_session=own_session,
+        )
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise LaunchError(str(error), 127 if missing else 126) from error
+    process.returncode = 0  # It is reaped by its pid, the object must not wait for it.
+    return process.pid
+
+
+def ending(status: int) -> Json:
+    """Read a wait status."""
+    if os.WIFSIGNALED(status):
+        dumped = os.WCOREDUMP(status)
+        return {"exit_code": None, "signal": os.WTERMSIG(status), "core_dumped": dumped}
+    return {"exit_code": os.WEXITSTATUS(status), "signal": None, "core_dumped": False}
+
+
+def run_post_launch(task: Mapping[str, Any], folder: str, restart: int, code: int) -> str:
+    """Source `post_launch`; the command's end stands whatever becomes of it.
+
+    Returns:
+        What went wrong, or "".
+    """
+    after = dict(task, stdin=None)
+    after["env"] = dict(task.get("env", {}), DROVER_EXIT_CODE=str(code))
+    try:
+        argv = [b"/bin/sh", b"-c", b'. "$1"', b"drover", _script_path(task, "post_launch")]
+        handles = open_streams(after, folder, restart, fresh=False)
+        try:
+            child = spawn(after, argv, handles, own_session=False)
+        finally:
+            close_all(handles)
+        status = os.waitpid(child, 0)[1]
+    except (LaunchError, OSError) as error:
+        return f"post_launch: {error}"
+    return f"post_launch ended with wait status {status}" if status else ""
+
+
+def exit_code(end: Mapping[str, Any]) -> int:
+    """Choose what to tell the scheduler: the command's own code wherever it can stand it."""
+    if end["signal"] is not None:
+        return 128 + int(end["signal"])
+    return MASKED_EXIT if end["exit_code"] in RESERVED else int(end["exit_code"])
+
+
+def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
+    """Run the claimed command and record its end. Gives the wrapper's exit code."""
+    restart = claim["restart"]
+    record = new_record(task, claim)
+    begun = time.monotonic()
+    try:
+        runner.start(task, folder, restart)
+    except LaunchError as error:
+        record.update(started="no", message=str(error), ended_at=time.time())
+        record.update(exit_code=None, signal=error.signal, core_dumped=False)
+        leave_record(folder, f"exit.{restart}.json", record)
+        return error.code
+    started = dict(record, process=identify(runner.child), own_session=runner.own_session)
+    # It only helps others to see the command run; its end must be waited for in any case.
+    with contextlib.suppress(OSError):
+        write_whole(folder, f"start.{restart}.json", started)
+    status, used = runner.reap()
+    record.update(ending(status), started="yes", ended_at=time.time())
+    record["usage"] = {
+        "cpu_user_s": used.ru_utime,
+        "cpu_system_s": used.ru_stime,
+        "max_rss_bytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "wall_s": time.monotonic() - begun,
+    }
+    code = exit_code(record)
+    if task.get("post_launch"):
+        record["message"] = run_post_launch(task, folder, restart, code)
+    leave_record(folder, f"exit.{restart}.json", record)
+    return code
+
+
+def new_record(task: Mapping[str, Any], claim: Mapping[str, Any]) -> Json:
+    """Begin a record with what names its attempt and its claim."""
+    record = {key: claim[key] for key in ("nonce", "native_id", "restart", "host")}
+    record.update(version=VERSION, token=task.get("token", ""), claim=claim["index"])
+    record.update(started_at=time.time(), message="", usage=None)
+    return record
+
+
+def leave_record(folder: str, name: str, record: Mapping[str, Any]) -> None:
+    """Write a record, and try again for a while where a disk is full or a server away."""
+    for delay_s in (*PATIENCE_S, None):
+        try:
+            write_whole(folder, name, record)
+        except OSError as error:
+            sys.stderr.write(f"drover: {name} cannot be written: {error}\n")
+            if delay_s is not None:
+                time.sleep(delay_s)
+        else:
+            return
+
+
+# --- the program -------------------------------------------------------------------------------
+
+
+def expand(text: str) -> str:
+    """Replace `{NAME}` by the variable of that name, "" if it is not set."""
+    return re.sub(r"\{(\w+)\}", lambda match: os.environ.get(match.group(1), ""), text)
+
+
+def claim_start(folder: str, task: Mapping[str, Any], native_id: str, restart: int) -> Json:
+    """Take the claim for this start.
+
+    Raises:
+        Unrun: It is not to be had, or nobody can say.
+    """
+    if not native_id.strip("._-"):
+        raise Unrun("the scheduler's variables name no job")
+    requeue = bool(task.get("requeue"))
+    entry = start_entry(native_id, restart)
+    try:
+        claim, _, why = append_claim(
+            folder, entry, lambda seen: start_refusal(seen, native_id, restart, requeue)
+        )
+    except OSError as error:
+        raise Unrun(f"the claim is in doubt: {error}") from error
+    if claim is None:
+        raise Unrun(why)
+    return claim
+
+
+def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
+    """Leave a record that this start ran nothing, if there is a folder to leave it in."""
+    sys.stderr.write(f"drover: nothing was run: {why}\n")
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", native_id)[:100]
+    record = {
+        "version": VERSION, "native_id": native_id, "restart": restart, "why": why,
+        "at": time.time(), "host": socket.gethostname(),
+    }  # fmt: skip
+    # A missing folder is one of the reasons to be here.
+    with contextlib.suppress(OSError):
+        write_whole(folder, f"unrun.{safe}.{restart}.json", record)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one attempt. Gives the exit code of the process."""
+    if len(arguments) not in (2, 3):
+        sys.stderr.write("usage: wrapper.py FOLDER NATIVE_ID [RESTART]\n")
+        return UNRUN_EXIT
+    folder, native_id, restart = arguments[0], expand(arguments[1]), 0
+    try:
+        restart = int(expand(arguments[2] if len(arguments) > 2 else "") or 0)
+        task = read_task(folder)
+        runner = Runner(bool(task.get("own_session")))
+        claim = claim_start(folder, task, native_id, restart)
+    except (Unrun, ValueError) as error:
+        note_unrun(folder, native_id, restart, str(error))
+        return UNRUN_EXIT
+    return run(folder, task, claim, runner)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

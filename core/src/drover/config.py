@@ -1,0 +1,139 @@
+"""Settings: from files and variables, each with where it came from.
+
+Later wins: the user's `config.toml`, the project's `drover.toml` (looked for from the working
+directory upwards), variables `DROVER_*`. In variables two underscores go one table down:
+`DROVER_BACKENDS__CLUSTER__PLUGIN=slurm` is `plugin` in `[backends.cluster]`.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+from attrs import field, frozen
+
+from drover.errors import ConfigError
+
+FILE: Final = "drover.toml"
+_TOP: Final = ("backend", "backends", "engine", "home", "plugins")
+_ENGINE: Final = ("idle_s",)
+# Variables that are told to jobs or read before any setting; they are no settings.
+_OTHER: Final = (
+    "DROVER_ARRAY_ID", "DROVER_ARRAY_INDEX", "DROVER_ATTEMPT", "DROVER_BOOT_ID", "DROVER_DEBUG",
+    "DROVER_JOB_ID", "DROVER_RESTART", "DROVER_TOKEN", "DROVER_TRACE",
+)  # fmt: skip
+
+
+@frozen(kw_only=True)
+class Setting:
+    """One value and where it came from."""
+
+    key: str
+    """Dotted: `backends.cluster.plugin`."""
+    value: Any
+    origin: str
+    """A file's path, or a variable's name."""
+
+
+@frozen(kw_only=True)
+class Config:
+    """All settings of a process."""
+
+    settings: Mapping[str, Setting] = field(factory=dict)
+    project: Path | None = None
+    """The folder of the project's file, if there is one."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Read one value by its dotted key."""
+        setting = self.settings.get(key)
+        return default if setting is None else setting.value
+
+    def table(self, prefix: str) -> dict[str, Any]:
+        """Read a table as nested mappings; empty if there is none."""
+        out: dict[str, Any] = {}
+        for key, setting in self.settings.items():
+            if not key.startswith(prefix + "."):
+                continue
+            *path, last = key[len(prefix) + 1 :].split(".")
+            inner = out
+            for part in path:
+                inner = inner.setdefault(part, {})
+            inner[last] = setting.value
+        return out
+
+
+def load(
+    start: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Config:
+    """Read all settings.
+
+    Args:
+        start: Where to look for the project's file; `None` is the working directory.
+        variables: `None` is this process's environment.
+
+    Raises:
+        ConfigError: A file cannot be read, or has a key that nobody knows.
+    """
+    settings: dict[str, Setting] = {}
+    user = Path(platformdirs.user_config_dir("drover", appauthor=False)) / "config.toml"
+    project = _project_file(start or Path.cwd())
+    for path in (user, project):
+        if path is not None and path.is_file():
+            settings.update((setting.key, setting) for setting in _read_file(path))
+    for setting in _read_variables(os.environ if variables is None else variables):
+        settings[setting.key] = setting
+    for setting in settings.values():
+        _check(setting)
+    return Config(settings=settings, project=None if project is None else project.parent)
+
+
+def _project_file(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+    return None
+
+
+def _read_file(path: Path) -> Iterator[Setting]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(str(path), f"cannot be read: {exc}") from exc
+    yield from _flatten(content, "", str(path))
+
+
+def _flatten(table: Mapping[str, Any], prefix: str, origin: str) -> Iterator[Setting]:
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{key}.", origin)
+        else:
+            yield Setting(key=prefix + key, value=value, origin=origin)
+
+
+def _read_variables(variables: Mapping[str, str]) -> Iterator[Setting]:
+    for name in sorted(variables):
+        if name.startswith("DROVER_") and name not in _OTHER:
+            key = name.removeprefix("DROVER_").lower().replace("__", ".")
+            yield Setting(key=key, value=_value(variables[name]), origin=name)
+
+
+def _value(text: str) -> Any:
+    """Read a variable as a TOML value where it is one: numbers, true, lists; else as text."""
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check(setting: Setting) -> None:
+    top, _, rest = setting.key.partition(".")
+    known, owner = _TOP, "settings"
+    if top in _TOP:
+        if top != "engine" or rest in _ENGINE:
+            return
+        known, owner = _ENGINE, "[engine]"
+    raise ConfigError(
+        setting.origin, f"{setting.key!r} is not known; {owner} are: {', '.join(known)}"
+    )

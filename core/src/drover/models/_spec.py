@@ -1,0 +1,389 @@
+"""What a user asks for: the job and its resources."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from attrs import Attribute, field, fields, frozen
+
+from drover.errors import InvalidSpecError, UnknownFieldError
+from drover.models._outcome import RETRYABLE, Reason
+from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
+
+MAX_ARRAY: Final = 1_000_000
+"""Most elements of one array. Slurm's largest MaxArraySize is 4,000,001; sites set 1,001 to 100,001."""
+MAX_COUNT: Final = 1_000_000
+"""Most tasks, cpus, gpus or nodes: more is a typing error on any machine there is."""
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+PathText = str | os.PathLike[str]
+
+
+class Condition(StrEnum):
+    """When a dependency lets its dependent go."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Ended, but did not succeed; cancelled counts, LOST does not."""
+    ENDED = "ended"
+
+
+@frozen(kw_only=True)
+class Dependency:
+    """Another job of the same store, and what it must have come to."""
+
+    job: str
+    condition: Condition = field(default=Condition.SUCCEEDED, converter=Condition)
+
+
+@frozen(kw_only=True)
+class Transfer:
+    """A file or folder that moves between the client and the job's working directory."""
+
+    source: str = field(converter=os.fspath)
+    target: str = field(converter=os.fspath)
+
+
+def _count(minimum: int) -> Any:
+    def check(_owner: object, attribute: "Attribute[int]", value: object) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidSpecError(attribute.name, value, "give a whole number")
+        if not minimum <= value <= MAX_COUNT:
+            raise InvalidSpecError(
+                attribute.name, value, f"it lies between {minimum} and {MAX_COUNT:,}"
+            )
+
+    return check
+
+
+def _optional(name: str, parse: Any) -> Any:
+    return lambda value: None if value is None else parse(name, value)
+
+
+@frozen(kw_only=True)
+class Resources:
+    """What a job needs. Sizes in bytes, times in seconds, both also as text with a unit."""
+
+    tasks: int = field(default=1, validator=_count(1))
+    cpus: int = field(default=1, validator=_count(1))
+    """Per task."""
+    gpus: int = field(default=0, validator=_count(0))
+    """Per task."""
+    memory: int | None = field(default=None, converter=_optional("memory", parse_bytes))
+    """Bytes per node. `None`: no limit asked for."""
+    disk: int | None = field(default=None, converter=_optional("disk", parse_bytes))
+    """Bytes of scratch per node."""
+    nodes: int = field(default=1, validator=_count(1))
+    wall_time: float | None = field(default=None, converter=_optional("wall_time", parse_seconds))
+    """Seconds from the start. `None`: the backend's own limit."""
+    exclusive: bool = False
+    queue: str | None = None
+    """The partition of Slurm, the queue of Grid Engine."""
+    account: str | None = None
+    reservation: str | None = None
+    priority: int = 0
+    """Higher goes first."""
+
+    @property
+    def total_cpus(self) -> int:
+        """Multiply tasks by cpus per task."""
+        return self.tasks * self.cpus
+
+    @property
+    def total_gpus(self) -> int:
+        """Multiply tasks by gpus per task."""
+        return self.tasks * self.gpus
+
+
+def _reasons(value: "Iterable[Reason | str]") -> frozenset[Reason]:
+    if isinstance(value, str):
+        value = (value,)
+    chosen = set()
+    for word in value:
+        try:
+            chosen.add(Reason(word))
+        except ValueError:
+            raise InvalidSpecError("retry.on", word, _retry_words()) from None
+    if not chosen <= RETRYABLE:
+        raise InvalidSpecError("retry.on", min(chosen - RETRYABLE).value, _retry_words())
+    return frozenset(chosen)
+
+
+def _retry_words() -> str:
+    return "a retry can be asked for on " + ", ".join(sorted(RETRYABLE))
+
+
+@frozen(kw_only=True)
+class Retry:
+    """How often and after what an attempt that failed is followed by another."""
+
+    attempts: int = field(default=1, validator=_count(1))
+    """Runs in all, the first included."""
+    on: frozenset[Reason] = field(default=RETRYABLE, converter=_reasons)
+    exit_codes: frozenset[int] = field(factory=frozenset, converter=frozenset)
+    """Exit codes to retry on. Empty: any but 0."""
+    backoff_s: float = field(default=0.0, converter=float)
+    """Seconds before the second attempt."""
+    factor: float = field(default=2.0, converter=float)
+    """The delay grows by this from attempt to attempt."""
+    max_backoff_s: float = field(default=3600.0, converter=float)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse delays that are negative or shrink."""
+        if not 0 <= self.backoff_s < 10**9:
+            raise InvalidSpecError("retry.backoff_s", self.backoff_s, "give seconds, 0 or more")
+        if not 1 <= self.factor < 10**6:
+            raise InvalidSpecError("retry.factor", self.factor, "give a factor of 1 or more")
+
+    def delay_s(self, failures: int) -> float:
+        """Give the delay in seconds after this many failed attempts (1 or more)."""
+        return min(self.max_backoff_s, self.backoff_s * self.factor ** min(failures - 1, 64))
+
+
+def _indices(value: object) -> range | tuple[int, ...]:
+    if isinstance(value, bool):
+        raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
+    if isinstance(value, int):
+        value = range(value)
+    if not isinstance(value, range):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
+        value = tuple(value)
+        if not all(isinstance(index, int) and index >= 0 for index in value):
+            raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
+        if len(set(value)) != len(value):
+            raise InvalidSpecError("array.indices", value, "an index stands there twice")
+    elif len(value) and min(value[0], value[-1]) < 0:
+        raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
+    if not 1 <= len(value) <= MAX_ARRAY:
+        raise InvalidSpecError(
+            "array.indices", len(value), f"an array has 1 to {MAX_ARRAY:,} elements"
+        )
+    return value
+
+
+@frozen(kw_only=True)
+class Array:
+    """Many jobs of one specification, told apart by an index.
+
+    Each element finds its index in the variable `DROVER_ARRAY_INDEX`, and `%a` in
+    `stdin`, `stdout` and `stderr` stands for it.
+    """
+
+    indices: range | tuple[int, ...] = field(converter=_indices)
+    """A count, a range or a list of distinct whole numbers from 0."""
+    max_running: int | None = field(default=None)
+    """How many elements may be placed at the same time. `None`: no limit."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a limit that would let no element run."""
+        if self.max_running is not None and not 1 <= self.max_running <= MAX_ARRAY:
+            raise InvalidSpecError(
+                "array.max_running", self.max_running, f"it lies between 1 and {MAX_ARRAY:,}"
+            )
+
+
+def _argv(value: object) -> tuple[str, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise InvalidSpecError(
+            "argv",
+            value,
+            "give a list of words, such as ['echo', 'hi']; for shell text use drover.script(...)",
+        )
+    words = tuple(
+        os.fsdecode(word) if isinstance(word, bytes | os.PathLike) else word for word in value
+    )
+    if not words or words[0] == "":
+        raise InvalidSpecError("argv", list(words), "it needs at least the command's name")
+    for word in words:
+        if not isinstance(word, str):
+            raise InvalidSpecError("argv", word, "each word is a str, bytes or a path")
+        if "\0" in word:
+            raise InvalidSpecError("argv", word, "no argument can hold a NUL character")
+    return words
+
+
+def _path(name: str) -> Any:
+    def convert(value: "PathText | bytes | None") -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str | bytes | os.PathLike):
+            raise InvalidSpecError(name, value, "give a path")
+        text = os.fsdecode(value)
+        if "\0" in text or not text:
+            raise InvalidSpecError(name, text, "a path is not empty and has no NUL character")
+        return text
+
+    return convert
+
+
+def _env(value: Mapping[str, object]) -> Mapping[str, str]:
+    if not value:
+        return _NONE
+    if not isinstance(value, Mapping):
+        raise InvalidSpecError("env", value, "give a mapping of names to values")
+    out: dict[str, str] = {}
+    for name, entry in value.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise InvalidSpecError("env", name, "a variable's name is text without '=' and NUL")
+        if not isinstance(entry, str | os.PathLike) or "\0" in os.fspath(entry):
+            # The value may be a secret: say only whose it is.
+            raise InvalidSpecError("env", name, "its value must be text without NUL")
+        out[name] = os.fspath(entry)
+    return out
+
+
+def _tags(value: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = (value,)
+    tags = tuple(dict.fromkeys(value))
+    if not all(isinstance(tag, str) and tag for tag in tags):
+        raise InvalidSpecError("tags", tags, "a tag is text and not empty")
+    return tags
+
+
+def _dependencies(value: "Iterable[Dependency | str] | Dependency | str") -> tuple[Dependency, ...]:
+    if isinstance(value, Dependency | str):
+        value = (value,)
+    return tuple(
+        entry if isinstance(entry, Dependency) else Dependency(job=str(getattr(entry, "id", entry)))
+        for entry in value
+    )
+
+
+def _transfers(value: "Iterable[Transfer | tuple[str, str]]") -> tuple[Transfer, ...]:
+    out = []
+    for entry in value:
+        if isinstance(entry, Transfer):
+            out.append(entry)
+        elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) == 2:
+            out.append(Transfer(source=entry[0], target=entry[1]))
+        else:
+            raise InvalidSpecError("transfers", entry, "give Transfer(source=..., target=...)")
+    return tuple(out)
+
+
+def _launcher(value: str | None) -> str | None:
+    return None if value in (None, "", "none") else value
+
+
+# Shared by all specifications that do not say otherwise: they are frozen.
+_PLAIN: Final = Resources()
+_ONCE: Final = Retry()
+
+
+@frozen(kw_only=True)
+class JobSpec:
+    """One command and everything asked of the system that runs it.
+
+    Data only: it says nothing about where it runs. What a backend cannot honour it refuses
+    before submission, see `Session.plan`.
+    """
+
+    argv: tuple[str, ...] = field(converter=_argv)
+    """The command and its arguments, each one word. Never a shell string."""
+    name: str | None = None
+    cwd: str | None = field(default=None, converter=_path("cwd"))
+    """`None`: the client's working directory at submission."""
+    env: Mapping[str, str] = field(default=_NONE, converter=_env, repr=sorted)
+    """Variables to set. Their values may be secret: they are never listed or logged."""
+    inherit_env: bool = True
+    """Whether the client's environment at submission is the base, less schedulers' variables."""
+    stdin: str | None = field(default=None, converter=_path("stdin"))
+    stdout: str | None = field(default=None, converter=_path("stdout"))
+    """`None`: a file that drover keeps. `%j` is the job's id, `%a` its array index."""
+    stderr: str | None = field(default=None, converter=_path("stderr"))
+    join_output: bool = False
+    """Send stderr where stdout goes."""
+    resources: Resources = _PLAIN
+    launcher: str | None = field(default=None, converter=_launcher)
+    """`"mpirun"`, `"srun"`...: what starts the tasks. `None`: the command itself."""
+    pre_launch: str | None = field(default=None, converter=_path("pre_launch"))
+    """A shell script sourced before the command, in the same environment."""
+    post_launch: str | None = field(default=None, converter=_path("post_launch"))
+    """A shell script sourced after the command. The job keeps the command's exit code."""
+    after: tuple[Dependency, ...] = field(default=(), converter=_dependencies)
+    array: Array | None = None
+    retry: Retry = _ONCE
+    requeue: bool = False
+    """Let the scheduler run the same attempt again. The command may then run twice."""
+    inputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
+    outputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
+    tags: tuple[str, ...] = field(default=(), converter=_tags)
+    hold: bool = False
+    """Keep it from starting until `release`."""
+    not_before: float | None = field(default=None, converter=_optional("not_before", parse_instant))
+    """Seconds since 1970 UTC, or a datetime with a zone: it does not start earlier."""
+    deadline: float | None = field(default=None, converter=_optional("deadline", parse_instant))
+    """Instant at which it is ended (reason DEADLINE) if it has not ended by itself."""
+    period: float | None = field(default=None, converter=_optional("period", parse_seconds))
+    """Run it again and again, this many seconds apart."""
+    expires_after: float | None = field(
+        default=None, converter=_optional("expires_after", parse_seconds)
+    )
+    """Forget the job, its output included, this many seconds after its end."""
+    container: str | None = None
+    parent: str | None = None
+    """The id of the job that submitted this one."""
+    native: Mapping[str, Mapping[str, Any]] = _NONE
+    """Options for one backend, by its name. A backend refuses options it does not know."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        if self.name is not None and ("\0" in self.name or len(self.name) > 1024):
+            raise InvalidSpecError("name", self.name, "at most 1,024 characters, no NUL")
+        if self.join_output and self.stderr is not None:
+            raise InvalidSpecError("stderr", self.stderr, "join_output sends it to stdout")
+        if not isinstance(self.resources, Resources):
+            raise InvalidSpecError("resources", self.resources, "give a drover.Resources")
+
+    @property
+    def label(self) -> str:
+        """Give the name, or the command's own name."""
+        return self.name or os.path.basename(self.argv[0]) or self.argv[0]
+
+
+SPEC_FIELDS: Final = tuple(attribute.name for attribute in fields(JobSpec))
+RESOURCE_FIELDS: Final = tuple(attribute.name for attribute in fields(Resources))
+
+
+def fields_set(spec: JobSpec) -> tuple[str, ...]:
+    """List what *spec* asks for beyond the defaults, `resources.` in front of resources.
+
+    Returns:
+        Field names in declaration order, `argv` always first.
+    """
+    names: list[str] = []
+    for owner, prefix in ((spec, ""), (spec.resources, "resources.")):
+        for attribute in fields(type(owner)):
+            if attribute.name == "resources":
+                continue
+            if getattr(owner, attribute.name) != attribute.default:
+                names.append(prefix + attribute.name)
+    return tuple(names)
+
+
+def check_fields(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse the first name in *given* that is not *known*.
+
+    Raises:
+        UnknownFieldError: With the nearest known name.
+    """
+    for name in given:
+        if name not in known:
+            raise UnknownFieldError(owner, name, known)
+
+
+def script(text: str, *, shell: str = "/bin/sh") -> tuple[str, ...]:
+    """Make the argv that runs *text* as a shell script.
+
+    Args:
+        text: The whole script; it may span lines.
+        shell: Path of the shell. It must know `-c`.
+
+    Returns:
+        An argv; `$0` of the script is `drover`.
+    """
+    return (shell, "-c", text, "drover")

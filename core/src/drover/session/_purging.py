@@ -1,0 +1,77 @@
+"""Forget jobs that have ended, and all they left."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from drover._engine import attempt_of
+from drover._plugins import attempt_path
+from drover._store import JobFilter
+from drover.errors import DroverError, IllegalRequestError
+from drover.models import JobRecord
+from drover.states import ENDED, FINAL
+
+if TYPE_CHECKING:
+    from drover.session._session import Session
+
+_log: Final = logging.getLogger(__name__)
+PIECE: Final = 1000
+
+
+def purge(session: "Session", ids: Sequence[str] | None, ended_before: float | None) -> int:
+    """Forget jobs.
+
+    Args:
+        session: The session.
+        ids: Full ids; `None`: all that are final. LOST ones have to be named.
+        ended_before: Only those that ended before.
+
+    Returns:
+        How many were forgotten.
+    """
+    jobs = _chosen(session, ids, ended_before)
+    for start in range(0, len(jobs), PIECE):
+        piece = jobs[start : start + PIECE]
+        _forget_outside(session, piece)
+        with session.store.write() as (writer, reader):
+            present = reader.jobs_by_id([job.id for job in piece])
+            writer.forget([job.n for job in present.values() if job.state in ENDED])
+    return len(jobs)
+
+
+def _chosen(
+    session: "Session", ids: Sequence[str] | None, ended_before: float | None
+) -> list[JobRecord]:
+    with session.store.read() as reader:
+        if ids is None:
+            jobs = reader.listing(JobFilter(states=tuple(FINAL)), None)
+        else:
+            jobs = list(reader.jobs_by_id(ids).values())
+    for job in jobs:
+        if job.state not in ENDED:
+            raise IllegalRequestError(job.id, "purge", job.state, "it has not ended")
+    if ended_before is None:
+        return jobs
+    return [job for job in jobs if (job.ended_at or 0.0) < ended_before]
+
+
+def _forget_outside(session: "Session", jobs: Sequence[JobRecord]) -> None:
+    by_backend: dict[str, list[JobRecord]] = {}
+    for job in jobs:
+        by_backend.setdefault(job.backend, []).append(job)
+    for name, group in by_backend.items():
+        attempts = tuple(
+            attempt_of(job, token=session.token_of(job)) for job in group
+        )
+        try:
+            session.load_backend(name).call("drover_forget", attempts=attempts)
+        except DroverError as exc:
+            _log.warning("%s", exc)
+    with session.store.read() as reader:
+        for job in jobs:
+            tokens = [f"{session.store_id}-{job.id}-{k}" for k in range(1, job.attempt + 1)]
+            # The folder of a closed attempt is what keeps it from starting: it stays.
+            if not reader.watched(tokens):
+                folder = attempt_path(session.home, job.id, 1).parent
+                shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,183 @@
+"""Ask something of jobs that are there, and wait for what comes of it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from drover._store import new_id
+from drover.errors import IllegalRequestError
+from drover.events import Approved, ControlAsked, ControlSettled, Resolved, RetryAsked
+from drover.models import CancelVerdict, JobRecord, Request, Verb, Verdict
+from drover.session._submission import user_name
+from drover.session._watch import Watch
+from drover.states import FINAL, State
+
+if TYPE_CHECKING:
+    from drover.session._session import Session
+
+PIECE = 1000
+"""Requests in one transaction: others may write in between."""
+
+
+def ask(
+    session: "Session", ids: Sequence[str], template: Request, timeout_s: float
+) -> list[CancelVerdict]:
+    """Record a request for each job, and wait for its verdict.
+
+    Returns:
+        One verdict per id, in order.
+    """
+    asked: dict[int, tuple[str, str]] = {}
+    verdicts: dict[str, CancelVerdict] = {}
+    with session.store.read() as reader:
+        seq = reader.last_seq()
+    for start in range(0, len(ids), PIECE):
+        _record(session, ids[start : start + PIECE], template, asked, verdicts)
+    if asked:
+        session.wake_engine()
+        _await_verdicts(session, asked, verdicts, seq, timeout_s)
+    return [verdicts[job_id] for job_id in ids]
+
+
+def _record(
+    session: "Session",
+    ids: Sequence[str],
+    template: Request,
+    asked: dict[int, tuple[str, str]],
+    verdicts: dict[str, CancelVerdict],
+) -> None:
+    from attrs import evolve  # noqa: PLC0415 - beside its only use
+
+    now = session.store.clock.time()
+    with session.store.write() as (writer, reader):
+        for job_id in dict.fromkeys(ids):
+            job = reader.job(job_id)
+            if job.state in FINAL or (job.state is State.LOST and template.verb is not Verb.RETRY):
+                verdicts[job_id] = _too_late(job)
+                continue
+            request = evolve(template, id=new_id(), at=now)
+            writer.ask(job, ControlAsked(at=now, request=request), now)
+            asked[job.n] = (job_id, request.id)
+            verdicts[job_id] = CancelVerdict(job=job_id, verdict=Verdict.ASKED)
+
+
+def _too_late(job: JobRecord) -> CancelVerdict:
+    if job.state is State.LOST:
+        return CancelVerdict(
+            job=job.id,
+            verdict=Verdict.REFUSED,
+            outcome=job.outcome,
+            message=f"nobody can say whether it runs; drover resolve {job.id} --as STATE",
+        )
+    return CancelVerdict(job=job.id, verdict=Verdict.TOO_LATE, outcome=job.outcome)
+
+
+def _await_verdicts(
+    session: "Session",
+    asked: dict[int, tuple[str, str]],
+    verdicts: dict[str, CancelVerdict],
+    seq: int,
+    timeout_s: float,
+) -> None:
+    store = session.store
+    deadline = store.clock.monotonic() + timeout_s
+    watch = Watch(store, session.care)
+    open_ones = dict(asked)
+    try:
+        while open_ones:
+            with store.read() as reader:
+                seq, facts = reader.settlements_since(seq)
+                for n, fact in facts:
+                    if (
+                        n in open_ones
+                        and isinstance(fact, ControlSettled)
+                        and fact.request_id == open_ones[n][1]
+                    ):
+                        job = reader.job(open_ones.pop(n)[0])
+                        verdicts[job.id] = _verdict(job, fact)
+            if not open_ones or store.clock.monotonic() >= deadline:
+                break
+            watch.wait(deadline)
+    finally:
+        watch.close()
+    with store.read() as reader:
+        for job_id, request_id in open_ones.values():
+            pending = {request.id: request for request in reader.job(job_id).pending}
+            if request_id in pending:
+                verdicts[job_id] = CancelVerdict(
+                    job=job_id, verdict=pending[request_id].verdict
+                )
+
+
+def _verdict(job: JobRecord, fact: ControlSettled) -> CancelVerdict:
+    return CancelVerdict(
+        job=job.id,
+        verdict=fact.verdict,
+        outcome=job.outcome if job.state.ends_wait else None,
+        message=fact.message,
+        survivors=fact.survivors,
+    )
+
+
+def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> None:
+    """Open another attempt of each job.
+
+    Raises:
+        IllegalRequestError: A job has not ended, or is LOST and may still run.
+    """
+    now = session.store.clock.time()
+    lost: list[str] = []
+    with session.store.write() as (writer, reader):
+        for job_id in ids:
+            job = reader.job(job_id)
+            if job.state is State.LOST:
+                lost.append(job_id)
+            elif job.state in FINAL:
+                writer.record(job, RetryAsked(at=now, by=user_name()), now=now)
+            else:
+                raise IllegalRequestError(job_id, "retry", job.state, "it has not ended")
+    session.wake_engine()
+    if not lost:
+        return
+    template = Request(
+        id="", verb=Verb.RETRY, by=user_name(), at=now, may_run_twice=may_run_twice
+    )
+    for verdict in ask(session, lost, template, 60.0):
+        if verdict.verdict is not Verdict.DONE:
+            raise IllegalRequestError(verdict.job, "retry", State.LOST, str(verdict))
+
+
+def approve(session: "Session", ids: Sequence[str]) -> None:
+    """Say yes to jobs that wait for it.
+
+    Raises:
+        IllegalRequestError: One does not wait for it; then none was approved.
+    """
+    now = session.store.clock.time()
+    with session.store.write() as (writer, reader):
+        for job_id in ids:
+            job = reader.job(job_id)
+            if job.state is not State.AWAITING_APPROVAL:
+                why = "it does not wait for an approval"
+                raise IllegalRequestError(job_id, "approve", job.state, why)
+            writer.record(job, Approved(at=now, by=user_name()), now=now)
+    session.wake_engine()
+
+
+def resolve(session: "Session", ids: Sequence[str], state: State, why: str) -> None:
+    """Say how LOST jobs ended.
+
+    Raises:
+        IllegalRequestError: One is not LOST, or the state is not an end; then none was changed.
+    """
+    now = session.store.clock.time()
+    with session.store.write() as (writer, reader):
+        for job_id in ids:
+            job = reader.job(job_id)
+            if job.state is not State.LOST:
+                raise IllegalRequestError(job_id, "resolve", job.state, "only LOST jobs can be")
+            if state not in FINAL:
+                ends = "SUCCEEDED, FAILED or CANCELLED"
+                raise IllegalRequestError(job_id, "resolve", job.state, f"give {ends}")
+            event = Resolved(at=now, state=state, by=user_name(), why=why)
+            writer.record(job, event, now=now)
+    session.wake_engine()

@@ -1,0 +1,626 @@
+"""The public API: a session on one store."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from drover import _engine
+from drover._plugins import (
+    Backend,
+    BackendContext,
+    backend_names,
+    lifecycle,
+    load_backend,
+    wrappers,
+)
+from drover._store import (
+    Draft,
+    JobFilter,
+    JournalEntry,
+    Store,
+    default_home,
+)
+from drover.config import Config, load
+from drover.errors import DroverError, InvalidSpecError, PluginError
+from drover.models import (
+    CancelVerdict,
+    Diagnosis,
+    JobRecord,
+    JobSpec,
+    Plan,
+    Request,
+    Verb,
+)
+from drover.session import _doctor, _purging, _requests
+from drover.session._engines import InlineEngine
+from drover.session._job import Job, JobArray
+from drover.session._status import BackendInfo, BackendStatus, EngineStatus
+from drover.session._submission import (
+    SpecLike,
+    Submission,
+    as_spec,
+    plan_of,
+    same_as_before,
+    user_name,
+    with_full_ids,
+)
+from drover.session._subscription import Subscription
+from drover.session._waiting import JobLike, Waiter, blockers_of
+from drover.states import ENDED, State
+
+if TYPE_CHECKING:
+    from drover.session._aio import AsyncSession
+
+EngineMode = Literal["auto", "inline", "none"]
+PIECE: Final = 20_000
+"""Jobs in one transaction of `submit_many`: others may write in between."""
+
+
+class Session:
+    """Work on one store. May be used from several threads."""
+
+    def __init__(
+        self, store: Store, config: Config, engine: EngineMode, backend: str
+    ) -> None:
+        self.store: Final = store
+        self.home: Final = store.home
+        self.store_id: Final = store.store_id
+        self.read_only: Final = store.read_only
+        self.config: Final = config
+        self.default_backend: Final = backend
+        self._mode: Final = engine
+        self._backends: dict[str, Backend] = {}
+        self._lock = threading.Lock()
+        self._rope = _engine.BellRope(_engine.socket_path(store.home, store.store_id))
+        self._prepare: Any = None
+        self._inline = InlineEngine(store.home, config) if engine == "inline" else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store. Jobs go on: an inline engine with work left hands over."""
+        if self._inline is not None:
+            left = self._inline.close()
+            self._inline = None
+            if left:
+                _engine.ensure(self.store, self.config.project)
+        self._rope.close()
+        self.store.close()
+
+    @property
+    def aio(self) -> "AsyncSession":
+        """Give the twin whose blocking calls can be awaited."""
+        from drover.session._aio import AsyncSession  # noqa: PLC0415 - asyncio is slow to import
+
+        return AsyncSession(self)
+
+    # Submission
+
+    def submit(
+        self,
+        given: SpecLike,
+        *,
+        backend: str | None = None,
+        key: str | None = None,
+        allow: Sequence[str] = (),
+        **fields: Any,
+    ) -> Job | JobArray:
+        """Store a job and see to it that it runs.
+
+        Args:
+            given: An argv, or a specification.
+            backend: `None`: the session's default.
+            key: Unique in the store: a second call with it returns the job of the first.
+            allow: Fields that the backend may ignore.
+            fields: Fields of JobSpec.
+
+        Returns:
+            A JobArray if the specification has `array`, else a Job.
+
+        Raises:
+            UserError: Something about the specification cannot be; nothing was stored.
+            StoreError: The store cannot be written; nothing was stored.
+        """
+        name = backend or self.default_backend
+        spec = as_spec(given, fields)
+        submission = Submission(self, name, _fields_list(allow))
+        now = self.store.clock.time()
+        with self.store.read() as reader:
+            draft = submission.draft(with_full_ids(spec, reader), key, now)
+        with self.store.write() as (writer, reader):
+            known = None if key is None else same_as_before(reader, key, draft)
+            job_id = known or writer.insert([draft], now)[0]
+        self.wake_engine()
+        return JobArray(self, job_id) if spec.array is not None else Job(self, job_id)
+
+    def submit_many(
+        self,
+        specs: Iterable[JobSpec],
+        *,
+        backend: str | None = None,
+        allow: Sequence[str] = (),
+    ) -> list[Job | JobArray]:
+        """Store many jobs. All specifications are checked before the first is stored.
+
+        Returns:
+            Handles in the order of *specs*.
+
+        Raises:
+            UserError: A specification cannot be; nothing was stored.
+        """
+        submission = Submission(self, backend or self.default_backend, _fields_list(allow))
+        now = self.store.clock.time()
+        drafts: list[Draft] = []
+        with self.store.read() as reader:
+            for spec in specs:
+                drafts.append(submission.draft(with_full_ids(spec, reader), None, now))
+        out: list[Job | JobArray] = []
+        for start in range(0, len(drafts), PIECE):
+            piece = drafts[start : start + PIECE]
+            with self.store.write() as (writer, _):
+                ids = writer.insert(piece, now)
+            for job_id, draft in zip(ids, piece, strict=True):
+                if draft.event.spec.array is None:
+                    out.append(Job(self, job_id))
+                else:
+                    out.append(JobArray(self, job_id))
+        if out:
+            self.wake_engine()
+        return out
+
+    def plan(self, given: SpecLike, backend: str | None = None, **fields: Any) -> Plan:
+        """Say what a backend would do with a specification. Nothing is stored.
+
+        Raises:
+            UserError: The specification itself cannot be.
+        """
+        name = backend or self.default_backend
+        return plan_of(self, self.prepare(as_spec(given, fields), name), name)
+
+    def prepare(self, spec: JobSpec, backend: str) -> JobSpec:
+        """Let plugins change a specification.
+
+        Raises:
+            PluginError: One failed.
+        """
+        if self._prepare is None:
+            plugins = wrappers(self._context(""), self.config)
+            self._prepare = lifecycle(plugins).hook.drover_job_prepare
+        for implementation in self._prepare.get_hookimpls():
+            arguments = {"spec": spec, "backend": backend}
+            try:
+                given = [arguments[name] for name in implementation.argnames]
+                changed = implementation.function(*given)
+            except DroverError:
+                raise
+            # A stranger's code: its fault is named, the submission fails.
+            except Exception as exc:
+                raise PluginError(
+                    implementation.plugin_name, "drover_job_prepare", str(exc)
+                ) from exc
+            spec = changed if changed is not None else spec
+        return spec
+
+    # Reading
+
+    def job(self, job_id: str) -> Job | JobArray:
+        """Find a job or an array by its id, which may be shortened.
+
+        Raises:
+            UnknownJobError: There is none.
+            AmbiguousJobError: Several begin so.
+        """
+        with self.store.read() as reader:
+            full, is_array = reader.resolve(job_id)
+        return JobArray(self, full) if is_array else Job(self, full)
+
+    def jobs(
+        self,
+        *,
+        state: State | Iterable[State] | None = None,
+        tag: str | None = None,
+        name: str | None = None,
+        backend: str | None = None,
+        array: str | None = None,
+        newest: int | None = 100,
+    ) -> list[Job]:
+        """List jobs, newest first; an array by its elements.
+
+        Args:
+            state: One or several.
+            tag: Jobs that have it.
+            name: The exact name.
+            backend: Where they run.
+            array: The full id of their array.
+            newest: How many at most; `None` lists all.
+        """
+        which = _filter(state, tag, name, backend, array)
+        with self.store.read() as reader:
+            return [Job(self, record.id, record) for record in reader.listing(which, newest)]
+
+    def counts(
+        self,
+        *,
+        tag: str | None = None,
+        name: str | None = None,
+        backend: str | None = None,
+        array: str | None = None,
+    ) -> dict[State, int]:
+        """Count jobs by state; states without a job are left out."""
+        with self.store.read() as reader:
+            return reader.counts(_filter(None, tag, name, backend, array))
+
+    def events(
+        self, since: int = 0, *, job: JobLike | None = None, limit: int | None = None
+    ) -> Iterator[JournalEntry]:
+        """Read the journal, in order.
+
+        Args:
+            since: The sequence number after which to begin.
+            job: Only of this job.
+            limit: How many at most.
+        """
+        if job is not None:
+            handle = self.job(job) if isinstance(job, str) else job
+            jobs = [handle] if isinstance(handle, Job) else list(handle)
+            rows = [row for one in jobs for row in one.history() if row.seq > since]
+            yield from rows[:limit]
+            return
+        left = limit
+        while left is None or left > 0:
+            with self.store.read() as reader:
+                page = reader.entries(since, 1000 if left is None else min(left, 1000))
+            yield from page
+            if len(page) < 1000:
+                return
+            since = page[-1].seq
+            left = None if left is None else left - len(page)
+
+    def subscribe(self, callback: Callable[[JournalEntry], None]) -> Subscription:
+        """Call *callback* with every new line of the journal, in order, from a thread.
+
+        Returns:
+            A handle whose `close` ends it.
+        """
+        return Subscription(self, callback)
+
+    # Waiting
+
+    def wait(
+        self,
+        jobs: Iterable[JobLike] | JobLike,
+        timeout: float | None = None,
+        when: Literal["all", "any"] = "all",
+    ) -> tuple[list[Job], list[Job]]:
+        """Wait for jobs to end.
+
+        Returns early if every job that is left waits behind a LOST one: it cannot end before
+        somebody resolves that, see `Job.blockers`.
+
+        Args:
+            jobs: Jobs, arrays or ids; an array stands for its elements.
+            timeout: In seconds; `None` waits as long as it takes.
+            when: Whether to wait for all, or for the first.
+
+        Returns:
+            Jobs that have ended (LOST ones too) and jobs that have not, each in the order given.
+        """
+        waiter = Waiter(self, _listed(jobs))
+        deadline = None if timeout is None else self.store.clock.monotonic() + timeout
+        ended: set[str] = set()
+        for ids in waiter.run(deadline, until_any=when == "any"):
+            ended.update(ids)
+        done = [Job(self, job_id) for job_id in waiter.order if job_id in ended]
+        return done, [Job(self, job_id) for job_id in waiter.order if job_id not in ended]
+
+    def as_completed(
+        self, jobs: Iterable[JobLike] | JobLike, timeout: float | None = None
+    ) -> Iterator[Job]:
+        """Give jobs as they end, until all have, none can any more, or the time is over."""
+        waiter = Waiter(self, _listed(jobs))
+        deadline = None if timeout is None else self.store.clock.monotonic() + timeout
+        for ids in waiter.run(deadline, until_any=False):
+            for job_id in ids:
+                yield Job(self, job_id)
+
+    def blockers_of(self, job_id: str) -> list[str]:
+        """List the ids of LOST jobs behind which a job waits."""
+        with self.store.read() as reader:
+            return blockers_of(reader, job_id, {})
+
+    # Requests
+
+    def cancel(
+        self,
+        jobs: Iterable[JobLike] | JobLike,
+        *,
+        grace_s: float | None = None,
+        timeout: float = 30.0,
+    ) -> list[CancelVerdict]:
+        """End jobs: TERM, then after a grace KILL, the whole process tree.
+
+        Args:
+            jobs: Jobs, arrays or ids.
+            grace_s: Seconds between TERM and KILL; `None`: the backend's default.
+            timeout: How long to wait for the verdicts, in seconds. What is asked for stays so.
+
+        Returns:
+            One verdict per job, in order.
+        """
+        return self.ask(jobs, Verb.CANCEL, grace_s=grace_s, timeout=timeout)
+
+    def ask(
+        self,
+        jobs: Iterable[JobLike] | JobLike,
+        verb: Verb,
+        *,
+        grace_s: float | None = None,
+        signal: int | None = None,
+        may_run_twice: bool = False,
+        why: str = "",
+        timeout: float = 30.0,
+    ) -> list[CancelVerdict]:
+        """Ask something of jobs. The request is durable before this waits for its verdict.
+
+        Returns:
+            One verdict per job, in order; `asked` or `signalled` where the time ran out.
+
+        Raises:
+            InvalidSpecError: A signal is needed and not given.
+        """
+        if (verb is Verb.SIGNAL) != (signal is not None):
+            raise InvalidSpecError("signal", signal, "it goes with the verb `signal`")
+        template = Request(
+            id="",
+            verb=verb,
+            by=user_name(),
+            at=0.0,
+            why=why,
+            grace_s=grace_s,
+            signal=signal,
+            may_run_twice=may_run_twice,
+        )
+        return _requests.ask(self, self.ids_of(jobs), template, timeout)
+
+    def retry(
+        self, jobs: Iterable[JobLike] | JobLike, *, may_run_twice: bool = False
+    ) -> list[Job]:
+        """Open another attempt of jobs that have ended.
+
+        Args:
+            jobs: Jobs, arrays or ids.
+            may_run_twice: Also of a LOST job that may still run somewhere.
+
+        Raises:
+            IllegalRequestError: A job has not ended, or may still run.
+        """
+        ids = self.ids_of(jobs)
+        _requests.retry(self, ids, may_run_twice=may_run_twice)
+        return [Job(self, job_id) for job_id in ids]
+
+    def approve(self, jobs: Iterable[JobLike] | JobLike) -> None:
+        """Say yes to jobs that wait for an approval.
+
+        Raises:
+            IllegalRequestError: One does not; then none was approved.
+        """
+        _requests.approve(self, self.ids_of(jobs))
+
+    def resolve(
+        self, jobs: Iterable[JobLike] | JobLike, state: State, why: str = ""
+    ) -> None:
+        """Say how LOST jobs ended.
+
+        Raises:
+            IllegalRequestError: One is not LOST; then none was changed.
+        """
+        _requests.resolve(self, self.ids_of(jobs), state, why)
+
+    def purge(
+        self,
+        *,
+        jobs: Iterable[JobLike] | JobLike | None = None,
+        ended_before: float | None = None,
+    ) -> int:
+        """Forget jobs that have ended, with their output and their journal.
+
+        Args:
+            jobs: These; `None`: all.
+            ended_before: Only those that ended before this instant, seconds since 1970 UTC.
+
+        Returns:
+            How many were forgotten.
+
+        Raises:
+            IllegalRequestError: One that was named has not ended; then none was forgotten.
+        """
+        ids = None if jobs is None else self.ids_of(jobs)
+        return _purging.purge(self, ids, ended_before)
+
+    def ids_of(self, jobs: Iterable[JobLike] | JobLike) -> list[str]:
+        """Write out jobs, arrays and shortened ids as full ids of jobs."""
+        return Waiter(self, _listed(jobs)).order
+
+    # Engine and backends
+
+    def wake_engine(self) -> None:
+        """Tell the engine that there is something new; start one if none works.
+
+        Raises:
+            EngineUnavailableError: None could be started. What was stored stays stored.
+        """
+        with self._lock:
+            heard = self._rope.ring()
+        if not heard and self._mode == "auto":
+            _engine.ensure(self.store, self.config.project)
+            with self._lock:
+                self._rope.ring()
+
+    def care(self) -> None:
+        """See to it that an engine works while somebody waits."""
+        if self._mode == "auto" and not self.read_only and not self.store.lease().live:
+            with self.store.read() as reader:
+                needed = reader.has_unfinished()
+            if needed:
+                self.wake_engine()
+                if not self.store.lease().live:
+                    _engine.ensure(self.store, self.config.project)
+
+    def engine_status(self) -> EngineStatus:
+        """Tell who works on the store, since when, with which backends."""
+        holder = self.store.lease()
+        with self.store.read() as reader:
+            counts = reader.counts(JobFilter())
+        unfinished = {state: n for state, n in counts.items() if state not in ENDED}
+        if not holder.live:
+            return EngineStatus(running=False, epoch=holder.epoch, jobs=unfinished)
+        info: Mapping[str, Any] = holder.info
+        return EngineStatus(
+            running=True,
+            pid=holder.pid,
+            host=info.get("host", ""),
+            started_at=info.get("started_at"),
+            epoch=holder.epoch,
+            version=info.get("version", ""),
+            backends=tuple(BackendStatus(**row) for row in info.get("backends", ())),
+            jobs=unfinished,
+            log=Path(info["log"]) if "log" in info else None,
+        )
+
+    def engine_start(self) -> EngineStatus:
+        """See to it that an engine works.
+
+        Raises:
+            EngineUnavailableError: None could be started.
+        """
+        _engine.ensure(self.store, self.config.project)
+        return self.engine_status()
+
+    def engine_stop(self, timeout: float = 10.0) -> bool:
+        """Ask the engine to leave. Jobs go on; the next client that submits starts another.
+
+        Returns:
+            Whether none works any more.
+        """
+        return _engine.stop(self.store, timeout)
+
+    def load_backend(self, name: str) -> Backend:
+        """Load a backend into this process, for plans, output and diagnoses.
+
+        Raises:
+            UnknownBackendError: Not installed.
+            BrokenPluginError: It cannot be loaded.
+        """
+        with self._lock:
+            known = self._backends.get(name)
+            if known is None:
+                known = load_backend(name, self._context(name), self.config)
+                self._backends[name] = known
+            return known
+
+    def _context(self, name: str) -> BackendContext:
+        options = self.config.table(f"backends.{name}") if name else {}
+        options.pop("plugin", None)
+        return BackendContext(
+            name=name,
+            home=self.home,
+            store_id=self.store_id,
+            clock=self.store.clock,
+            config=options,
+        )
+
+    def plugin_context(self) -> BackendContext:
+        """Give what plugins that are no backends are made with."""
+        return self._context("")
+
+    def token_of(self, record: JobRecord) -> str:
+        """Give the token of a job's present attempt, also before it has one."""
+        return record.token or f"{self.store_id}-{record.id}-{record.attempt}"
+
+    def backends(self) -> list[BackendInfo]:
+        """List the backends that are installed or configured, broken ones too."""
+        out: list[BackendInfo] = []
+        for name, entry in sorted(backend_names(self.config).items()):
+            error, capabilities = "", None
+            try:
+                capabilities = self.load_backend(name).capabilities
+            except DroverError as exc:
+                error = str(exc)
+            dist, _, number = entry.distribution.partition(" ")
+            out.append(
+                BackendInfo(
+                    name=name,
+                    plugin=entry.plugin,
+                    distribution=dist,
+                    version=number,
+                    ok=not error,
+                    error=error,
+                    capabilities=capabilities,
+                )
+            )
+        return out
+
+    def doctor(self, backend: str | None = None) -> list[Diagnosis]:
+        """Find out what is wrong: with the store, the engine, the plugins, the backends."""
+        return _doctor.diagnose(self, backend)
+
+
+def _fields_list(allow: Sequence[str]) -> tuple[str, ...]:
+    return tuple(allow.split(",")) if isinstance(allow, str) else tuple(allow)
+
+
+def _filter(
+    state: State | Iterable[State] | None,
+    tag: str | None,
+    name: str | None,
+    backend: str | None,
+    array: str | None,
+) -> JobFilter:
+    states = None if state is None else (state,) if isinstance(state, State) else tuple(state)
+    return JobFilter(states=states, tag=tag, name=name, backend=backend, array=array)
+
+
+def _listed(jobs: Iterable[JobLike] | JobLike) -> Iterable[JobLike]:
+    return [jobs] if isinstance(jobs, Job | JobArray | str) else jobs
+
+
+def open_session(
+    home: str | os.PathLike[str] | None = None,
+    *,
+    engine: EngineMode = "auto",
+    backend: str | None = None,
+) -> Session:
+    """Open a store; make it if it is not there.
+
+    Args:
+        home: Its folder. `None`: `DROVER_HOME`, the configuration's `home`, or the user's
+            data folder.
+        engine: `auto`: a detached engine is started when there is work and none works.
+            `inline`: an engine in a thread of this process, which hands over when it leaves
+            unfinished work. `none`: none is started.
+        backend: The default backend. `None`: the configuration's `backend`, or `local`.
+
+    Raises:
+        StoreError: The store cannot be opened.
+        ConfigError: The configuration cannot be used.
+    """
+    config = load()
+    folder = Path(home) if home is not None else None
+    if folder is None and "DROVER_HOME" not in os.environ:
+        named = config.get("home")
+        folder = Path(named).expanduser() if named else None
+    store = Store.open(folder or default_home())
+    return Session(store, config, engine, backend or str(config.get("backend", "local")))
+

@@ -1,0 +1,49 @@
+"""What there is to know about a store besides its jobs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from drover.models import Capabilities
+from drover.states import State
+
+
+@frozen(kw_only=True)
+class BackendStatus:
+    """A backend as the engine has it."""
+
+    name: str
+    plugin: str
+    ok: bool
+    error: str = ""
+
+
+@frozen(kw_only=True)
+class EngineStatus:
+    """Who works on the store."""
+
+    running: bool
+    pid: int = 0
+    host: str = ""
+    started_at: float | None = None
+    """Seconds since 1970 UTC."""
+    epoch: int = 0
+    version: str = ""
+    backends: tuple[BackendStatus, ...] = ()
+    jobs: Mapping[State, int] = field(factory=dict)
+    """Unfinished jobs by state."""
+    log: Path | None = None
+
+
+@frozen(kw_only=True)
+class BackendInfo:
+    """A backend as it is installed or configured."""
+
+    name: str
+    plugin: str
+    distribution: str
+    version: str
+    ok: bool
+    error: str = ""
+    capabilities: Capabilities | None = None

@@ -1,0 +1,195 @@
+"""From what a user hands in to what the store holds: checked, completed, planned."""
+
+import getpass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve
+
+from drover._plugins import scrubbed
+from drover._store import Draft, Reader
+from drover._wire import encode_spec
+from drover.errors import KeyConflictError, PluginError, UnsupportedFieldError
+from drover.events import Submitted
+from drover.models import (
+    SPEC_FIELDS,
+    Dependency,
+    FieldPlan,
+    JobSpec,
+    Plan,
+    Support,
+    check_fields,
+    fields_set,
+)
+
+if TYPE_CHECKING:
+    from drover.session._session import Session
+
+SpecLike = JobSpec | Sequence[str]
+_NOT_PLANNED: Final = ("argv", "name", "env", "tags", "cwd", "stdin", "stdout", "stderr", "after")
+
+
+def user_name() -> str:
+    """Name the user for the journal."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"
+
+
+def as_spec(given: SpecLike, fields: Mapping[str, Any]) -> JobSpec:
+    """Make a specification of an argv and fields, or change one by fields.
+
+    Raises:
+        UnknownFieldError: A field does not exist.
+        InvalidSpecError: A value cannot be used.
+    """
+    check_fields("JobSpec", fields, SPEC_FIELDS)
+    if isinstance(given, JobSpec):
+        return evolve(given, **fields) if fields else given
+    return JobSpec(argv=given, **fields)  # type: ignore[arg-type] # converted and checked there
+
+
+class Submission:
+    """Prepare specifications of one call."""
+
+    def __init__(self, session: "Session", backend: str, allow: Sequence[str]) -> None:
+        self._session = session
+        self._backend = backend
+        self._allow = tuple(allow)
+        self._here = os.getcwd()
+        self._base: dict[str, str] | None = None
+        self._base_digest = ""
+        self._planned: set[object] = set()
+
+    def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
+        """Make what is stored of one specification.
+
+        Raises:
+            UnsupportedFieldError: The backend cannot honour it.
+            PluginError: A plugin failed.
+        """
+        spec = self._session.prepare(spec, self._backend)
+        if spec.cwd is None or not os.path.isabs(spec.cwd):
+            spec = evolve(spec, cwd=os.path.normpath(os.path.join(self._here, spec.cwd or "")))
+        self._check_plan(spec)
+        base = self._inherited() if spec.inherit_env else None
+        event = Submitted(
+            at=at,
+            spec=spec,
+            backend=self._backend,
+            key=key,
+            allow=self._allow,
+            base_digest="" if base is None else self._base_digest,
+        )
+        return Draft(event=event, base=base)
+
+    def _inherited(self) -> dict[str, str]:
+        if self._base is None:
+            self._base = scrubbed(os.environ)
+            self._base_digest = self._session.store.digest(self._base)
+        return self._base
+
+    def _check_plan(self, spec: JobSpec) -> None:
+        # What a plan depends on is alike for most jobs of a call; it is made once for them.
+        shape = (
+            spec.resources,
+            spec.launcher,
+            spec.retry,
+            repr(spec.native) if spec.native else "",
+            tuple(bool(getattr(spec, name)) for name in _SHAPE),
+        )
+        if shape in self._planned:
+            return
+        refuse(plan_of(self._session, spec, self._backend), self._allow)
+        self._planned.add(shape)
+
+
+_SHAPE: Final = tuple(
+    name
+    for name in SPEC_FIELDS
+    if name not in (*_NOT_PLANNED, "resources", "launcher", "retry", "native")
+)
+
+
+def plan_of(session: "Session", spec: JobSpec, backend: str) -> Plan:
+    """Ask a backend what it would do."""
+    answer = session.load_backend(backend).call("drover_plan", spec=spec)
+    if answer is None:
+        return Plan(
+            backend=backend,
+            fields=tuple(
+                FieldPlan(field=name, support=Support.REFUSED, note="the backend says nothing")
+                for name in fields_set(spec)
+            ),
+        )
+    if not isinstance(answer, Plan):
+        raise PluginError(backend, "drover_plan", f"answered {answer!r}")
+    told = {entry.field for entry in answer.fields}
+    silent = tuple(
+        FieldPlan(field=name, support=Support.REFUSED, note="the backend does not know it")
+        for name in fields_set(spec)
+        if name not in told
+    )
+    return evolve(answer, backend=backend, fields=answer.fields + silent)
+
+
+def refuse(plan: Plan, allow: Sequence[str]) -> None:
+    """Refuse what the backend cannot honour.
+
+    Raises:
+        UnsupportedFieldError: It names each field and why.
+    """
+    refused = plan.refused(allow)
+    if refused:
+        raise UnsupportedFieldError(
+            plan.backend, [(entry.field, entry.note) for entry in refused]
+        )
+
+
+def with_full_ids(spec: JobSpec, reader: Reader) -> JobSpec:
+    """Complete the ids in `after` and `parent`.
+
+    Raises:
+        UnknownJobError: A dependency does not exist.
+        AmbiguousJobError: A shortened id fits several.
+    """
+    if not spec.after and spec.parent is None:
+        return spec
+    after = tuple(
+        Dependency(job=reader.resolve(entry.job)[0], condition=entry.condition)
+        for entry in spec.after
+    )
+    parent = None if spec.parent is None else reader.resolve(spec.parent)[0]
+    return evolve(spec, after=after, parent=parent)
+
+
+def same_as_before(reader: Reader, key: str, draft: Draft) -> str | None:
+    """Find the job that a key belongs to.
+
+    Raises:
+        KeyConflictError: It has another specification.
+    """
+    job_id = reader.by_key(key)
+    if job_id is None:
+        return None
+    full, is_array = reader.resolve(job_id)
+    old = reader.array(full)[2] if is_array else None
+    spec, backend = (
+        (old.spec, old.backend)
+        if old is not None
+        else ((job := reader.job(full)).spec, job.backend)
+    )
+    new = draft.event
+    same = encode_spec(spec) == encode_spec(new.spec) and dict(spec.env) == dict(new.spec.env)
+    if not same or backend != new.backend:
+        raise KeyConflictError(key, full)
+    return full
+
+
+def drafts_of(
+    submission: Submission, specs: Iterable[JobSpec], reader: Reader, at: float
+) -> list[Draft]:
+    """Prepare many specifications."""
+    return [submission.draft(with_full_ids(spec, reader), None, at) for spec in specs]

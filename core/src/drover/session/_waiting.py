@@ -1,0 +1,138 @@
+"""Wait for jobs to end."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from drover._store import Reader
+from drover.session._job import Job, JobArray
+from drover.session._watch import Watch
+from drover.states import State
+
+if TYPE_CHECKING:
+    from drover.session._session import Session
+
+JobLike = Job | JobArray | str
+
+
+class Waiter:
+    """Follow the ends of some jobs."""
+
+    def __init__(self, session: "Session", jobs: Iterable[JobLike]) -> None:
+        self._session = session
+        self._by_n: dict[int, str] = {}
+        self.order: list[str] = []
+        self._ended: dict[str, None] = {}
+        self._lost_seen = True
+        with session.store.read() as reader:
+            self._seq = reader.last_seq()
+            for job_id, n, state in _positions(session, reader, jobs):
+                self.order.append(job_id)
+                if state.ends_wait:
+                    self._ended[job_id] = None
+                else:
+                    self._by_n[n] = job_id
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether a job has not ended."""
+        return bool(self._by_n)
+
+    def take_ended(self) -> list[str]:
+        """Give the ids of jobs that have ended and were not given yet."""
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
+
+    def look(self) -> bool:
+        """Read what has ended since.
+
+        Returns:
+            Whether anything of ours has.
+        """
+        with self._session.store.read() as reader:
+            self._seq, ns = reader.ends_since(self._seq)
+            ours = [n for n in dict.fromkeys(ns) if n in self._by_n]
+            states = reader.states_at(ours)
+            if len(ns) > len(ours):
+                self._lost_seen = True
+        for n in ours:
+            if n not in states or states[n].ends_wait:
+                self._ended[self._by_n.pop(n)] = None
+                self._lost_seen |= states.get(n) is State.LOST
+        return bool(ours)
+
+    def all_blocked(self) -> bool:
+        """Tell whether every pending job is behind a LOST one, so that none can end."""
+        if not self._lost_seen:
+            return False
+        self._lost_seen = False
+        with self._session.store.read() as reader:
+            if not reader.has_any(State.LOST):
+                return False
+            known: dict[str, list[str]] = {}
+            return all(blockers_of(reader, job_id, known) for job_id in self._by_n.values())
+
+    def run(self, deadline: float | None, *, until_any: bool) -> Iterator[list[str]]:
+        """Give the ids of jobs as they end, until all have, or nothing more can be expected."""
+        store = self._session.store
+        first = self.take_ended()
+        if first:
+            yield first
+            if until_any:
+                return
+        watch = Watch(store, self._session.care)
+        try:
+            while self._by_n and not self.all_blocked():
+                if deadline is not None and store.clock.monotonic() >= deadline:
+                    return
+                if not self.look():
+                    watch.wait(deadline)
+                    self.look()
+                ended = self.take_ended()
+                if ended:
+                    yield ended
+                    if until_any:
+                        return
+        finally:
+            watch.close()
+
+
+def _positions(
+    session: "Session", reader: Reader, jobs: Iterable[JobLike]
+) -> Iterator[tuple[str, int, State]]:
+    single: list[str] = []
+    for job in jobs:
+        job_id = job if isinstance(job, str) else job.id
+        is_array = isinstance(job, JobArray)
+        if isinstance(job, str):
+            job_id, is_array = reader.resolve(job)
+        if is_array:
+            yield from reader.elements(job_id)
+        else:
+            single.append(job_id)
+    known = reader.positions(single)
+    for job_id in single:
+        if job_id not in known:
+            reader.job(job_id)  # Says that there is none.
+        n, state = known[job_id]
+        yield job_id, n, state
+
+
+def blockers_of(reader: Reader, job_id: str, known: dict[str, list[str]]) -> list[str]:
+    """List the LOST jobs behind which a job waits, directly or through others."""
+    stack, seen, lost = [job_id], {job_id}, list[str]()
+    while stack:
+        current = stack.pop()
+        if current in known:
+            lost += known[current]
+            continue
+        record = reader.job(current)
+        if record.state is State.LOST:
+            lost.append(current)
+        elif record.state is State.WAITING and not record.dependencies_met:
+            for on_id, _ in reader.dependencies_of(record.n):
+                ids = [row[0] for row in reader.elements(on_id)] or [on_id]
+                stack += [other for other in ids if other not in seen]
+                seen.update(ids)
+    known[job_id] = list(dict.fromkeys(lost))
+    return known[job_id]

@@ -1,0 +1,51 @@
+"""Wait for the store to change: by the engine's bell, or by looking from time to time."""
+
+from collections.abc import Callable
+from typing import Final
+
+from drover._engine import BellRope, socket_path
+from drover._store import Store
+
+LOOK_S: Final = 0.02
+"""Between two looks where no engine rings: a look costs 3 us, and a job's end is seen within."""
+CARE_S: Final = 2.0
+"""How often a waiting client makes sure that an engine works."""
+
+
+class Watch:
+    """News of one store. Used by one thread."""
+
+    def __init__(self, store: Store, care: Callable[[], None]) -> None:
+        """*care* is called from time to time: it starts an engine if none works."""
+        self._store = store
+        self._care = care
+        self._rope = BellRope(socket_path(store.home, store.store_id))
+        self._cared_at = store.clock.monotonic()
+
+    def wait(self, deadline: float | None) -> None:
+        """Return when something may have changed, at the latest at *deadline*.
+
+        Args:
+            deadline: On the monotonic clock; `None`: whenever.
+        """
+        now = self._store.clock.monotonic()
+        if now - self._cared_at >= CARE_S:
+            self._cared_at = now
+            self._care()
+        span = CARE_S if deadline is None else max(0.0, min(CARE_S, deadline - now))
+        if not self._rope.listen(span):
+            self._look(span)
+
+    def _look(self, span: float) -> None:
+        import time  # noqa: PLC0415 - only where no bell rings
+
+        clock = self._store.clock
+        seen, until = self._store.data_version(), clock.monotonic() + span
+        while clock.monotonic() < until:
+            time.sleep(LOOK_S)
+            if self._store.data_version() != seen:
+                return
+
+    def close(self) -> None:
+        """Let go of the bell."""
+        self._rope.close()

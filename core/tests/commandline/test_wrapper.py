@@ -1,0 +1,322 @@
+"""The wrapper on the compute node: it runs the command once, exactly, and tells the truth."""
+
+import ast
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drover.commandline import WRAPPER, claims, wrapper
+from drover.commandline.claims import Owner
+from drover.commandline.records import read_start_record, read_unrun_records
+from drover.models import Reason, Source, Started
+
+NASTY = (
+    "", " ", "a b", "'", '"', "$HOME", "`id`", "$(id)", "\\", "\\n", "a\nb", "\t", "*", "~", ";",
+    "|", "&", "-n", "--", "%s", "é", "\U0001f600", os.fsdecode(b"\xff\xfe"), "\r", "\x01", "#", "!",
+)  # fmt: skip
+SHOW_ARGV = "import os, sys; os.write(1, b'\\0'.join(os.fsencode(a) for a in sys.argv[1:]))"
+
+
+def test_it_keeps_to_an_old_python() -> None:
+    """Compute nodes run Pythons older than ours."""
+    ast.parse(WRAPPER.read_text("ascii"), feature_version=(3, 6))
+
+
+def test_it_imports_the_standard_library_only() -> None:
+    """It is copied to where drover is not installed."""
+    tree = ast.parse(WRAPPER.read_text())
+    imported = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+
+    assert imported <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 77, 98, 126, 127, 137, 255])
+def test_the_exit_code_is_the_commands(node: Any, code: int) -> None:
+    """A code that changes on the way is a lie."""
+    node.write("/bin/sh", "-c", f"exit {code}")
+
+    assert node.run() == code
+    assert (node.end().exit_code, node.end().signal) == (code, None)
+    assert (node.end().source, node.end().started) == (Source.EXIT_RECORD, Started.YES)
+
+
+@pytest.mark.parametrize("code", sorted(wrapper.RESERVED))
+def test_a_code_that_a_scheduler_misreads_is_masked(node: Any, code: int) -> None:
+    """99 makes Grid Engine run a job for ever; the record keeps the truth."""
+    node.write("/bin/sh", "-c", f"exit {code}")
+
+    assert node.run() == wrapper.MASKED_EXIT
+    assert node.end().exit_code == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV])
+def test_death_by_a_signal_is_told_as_such(node: Any, number: int) -> None:
+    """137 and signal 9 are not the same end."""
+    node.write("/bin/sh", "-c", f"kill -{int(number)} $$")
+
+    assert node.run() == 128 + number
+    assert (node.end().exit_code, node.end().signal) == (None, number)
+
+
+def test_argv_arrives_byte_for_byte(node: Any) -> None:
+    """No shell, no locale, no JSON may change a word."""
+    node.write(sys.executable, "-c", SHOW_ARGV, *NASTY)
+
+    assert node.run(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0") == 0
+    assert node.out().split(b"\0") == [os.fsencode(word) for word in NASTY]
+
+
+def test_the_environment_is_exactly_as_asked(node: Any) -> None:
+    """Neither the wrapper's own variables may leak nor the job's be lost."""
+    wanted = {f"V{index}": word for index, word in enumerate(NASTY)}
+    node.write("/usr/bin/env", "-0", inherit_env=False, env=wanted, pass_env=("SLURM_*", "ONE"))
+
+    assert node.run(SLURM_JOB_ID="42", ONE="1", ONE_MORE="2") == 0
+    seen = dict(entry.split(b"=", 1) for entry in node.out().split(b"\0")[:-1])
+    expected = {name.encode(): os.fsencode(word) for name, word in wanted.items()}
+    assert seen == {**expected, b"SLURM_JOB_ID": b"42", b"ONE": b"1"}
+
+
+def test_streams_and_directory(node: Any, tmp_path: Path) -> None:
+    """Paths are the user's, relative ones lie in the job's own directory."""
+    cwd = tmp_path / os.fsdecode(b"a 'b\n\xff")
+    cwd.mkdir()
+    (cwd / "in").write_bytes(bytes(range(256)))
+    script = "cat; printf err >&2; pwd -P >here"
+    node.write("/bin/sh", "-c", script, cwd=cwd, stdin="in", stdout="out-%j", stderr="err")
+
+    assert node.run() == 0
+    assert (cwd / "out-job").read_bytes() == bytes(range(256))
+    assert (cwd / "err").read_bytes() == b"err"
+    assert (cwd / "here").read_bytes() == os.fsencode(cwd.resolve()) + b"\n"
+    assert stat.S_IMODE((cwd / "out-job").stat().st_mode) == 0o600
+
+
+def test_joined_output_keeps_its_order(node: Any) -> None:
+    """Two descriptors of one file must not overwrite each other."""
+    node.write("/bin/sh", "-c", "echo 1; echo 2 >&2; echo 3", join_output=True)
+
+    assert node.run() == 0
+    assert node.out() == b"1\n2\n3\n"
+    assert not (node.folder / "stderr.0").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"argv": ["/no/such/program"]}, "/no/such/program"),
+        ({"argv": ["/etc/passwd"]}, "Permission denied"),
+        ({"cwd": "/no/such/place"}, "/no/such/place"),
+        ({"stdin": "/no/such/file"}, "/no/such/file"),
+        ({"stdout": "/no/such/place/out"}, "/no/such/place/out"),
+        ({"pre_launch": "/no/such/script"}, "/no/such/script"),
+    ],
+)
+def test_what_cannot_be_launched_says_so(node: Any, fields: dict[str, Any], word: str) -> None:
+    """A command that never ran did not exit."""
+    fields = dict(fields)
+    node.write(*fields.pop("argv", ["/bin/true"]), **fields)
+
+    assert node.run() in (126, 127)
+    report = node.end()
+    assert (report.reason, report.started) == (Reason.LAUNCH_FAILED, Started.NO)
+    assert (report.exit_code, report.signal) == (None, None)
+    assert word in report.message
+
+
+def test_scripts_around_the_command(node: Any, tmp_path: Path) -> None:
+    """They are sourced, and the job keeps the command's own exit code."""
+    (tmp_path / "a 'pre").write_text("GREETING='hello world'; export GREETING\n")
+    (tmp_path / "post").write_text('echo "post $DROVER_EXIT_CODE"; exit 5\n')
+    node.write(
+        "/bin/sh", "-c", 'echo "$GREETING $1"; exit 3', "x", "$(id) 'q'",
+        cwd=tmp_path, pre_launch="a 'pre", post_launch=tmp_path / "post",
+    )  # fmt: skip
+
+    assert node.run() == 3
+    assert node.out() == b"hello world $(id) 'q'\npost 3\n"
+    assert node.end().exit_code == 3
+    assert "post_launch" in node.end().message
+
+
+def test_a_second_start_runs_nothing(node: Any) -> None:
+    """A scheduler that runs a job again by itself must not run the command twice."""
+    node.write("/bin/sh", "-c", "echo ran")
+
+    assert [node.run("7"), node.run("7"), node.run("8", "1")] == [0, 118, 118]
+    assert node.out() == b"ran\n"
+    assert [record.owner for record in read_unrun_records(node.folder)] == [
+        Owner(native_id="7"),
+        Owner(native_id="8", restart=1),
+    ]
+
+
+def test_a_restart_that_was_allowed_runs(node: Any) -> None:
+    """Each restart has its own record and its own output."""
+    node.write("/bin/sh", "-c", "echo $RUN; exit $RUN", requeue=True, pass_env=("RUN",))
+
+    codes = [node.run("{JOB}", "{COUNT}", JOB="7", COUNT=n, RUN=n or "0") for n in ("", "1", "1")]
+
+    assert codes == [0, 1, 118]
+    assert [node.end(0).exit_code, node.end(1).exit_code] == [0, 1]
+    assert [node.out("stdout.0"), node.out("stdout.1")] == [b"0\n", b"1\n"]
+
+
+def test_a_closed_attempt_runs_nothing(node: Any) -> None:
+    """The engine gave it up and may have opened the next attempt."""
+    node.write("/bin/sh", "-c", "echo ran")
+    claims.close(node.folder, "engine: given up")
+
+    assert node.run() == 118
+    assert not (node.folder / "stdout.0").exists()
+    assert "given up" in read_unrun_records(node.folder)[0].why
+
+
+@pytest.mark.parametrize("native_id", ["", "{NO_SUCH_VARIABLE}", "{A}.{B}"])
+def test_without_a_native_id_nothing_runs(node: Any, native_id: str) -> None:
+    """A claim that names nobody could be adopted by nobody."""
+    node.write("/bin/true")
+
+    assert node.run(native_id) == 118
+    assert claims.read(node.folder) == ()
+
+
+@pytest.mark.parametrize("task", [None, b"", b"{", b"[]", b'{"version": 99, "argv": ["true"]}'])
+def test_without_a_task_nothing_runs(node: Any, task: bytes | None) -> None:
+    """A folder that was purged or damaged is no reason to guess."""
+    if task is not None:
+        node.folder.mkdir()
+        (node.folder / wrapper.TASK).write_bytes(task)
+
+    assert node.run() == 118
+    assert node.folder.exists() is (task is not None)
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+def test_signals_reach_the_command(node: Any, eventually: Any, own_session: bool) -> None:
+    """A scheduler signals the wrapper and means the job."""
+    script = "trap 'exit 21' USR1; trap 'exit 22' TERM; echo up; while :; do sleep 0.01; done"
+    node.write("/bin/sh", "-c", script, own_session=own_session)
+    process = node.start()
+    eventually(lambda: (node.folder / "stdout.0").exists() and node.out() == b"up\n", "the start")
+
+    process.send_signal(signal.SIGUSR1)
+
+    assert process.wait(20) == 21
+    assert node.end().exit_code == 21
+
+
+def test_a_signal_before_the_start_prevents_it(node: Any) -> None:
+    """A job that is cancelled while its wrapper comes up has never run."""
+    node.write("/bin/true")
+    task = wrapper.read_task(str(node.folder))
+    runner = wrapper.Runner.__new__(wrapper.Runner)
+    runner.own_session, runner.child, runner.early = False, 0, [signal.SIGTERM]
+    claim = wrapper.claim_start(str(node.folder), task, "7", 0)
+
+    assert wrapper.run(str(node.folder), task, claim, runner) == 128 + signal.SIGTERM
+    assert (node.end().started, node.end().signal) == (Started.NO, signal.SIGTERM)
+    assert not (node.folder / "stdout.0").exists()
+
+
+def test_killed_in_the_middle_it_leaves_no_end_and_no_second_start(
+    node: Any, eventually: Any
+) -> None:
+    """After kill -9 of the wrapper nobody may guess an end, nor run it again."""
+    node.write("/bin/sh", "-c", "echo ran; exec sleep 600", own_session=True)
+    process = node.start()
+    eventually(lambda: read_start_record(node.folder) is not None, "the start record")
+    start = read_start_record(node.folder)
+    process.kill()
+    process.communicate()
+
+    try:
+        assert node.run("7") == 118
+        assert not (node.folder / "exit.0.json").exists()
+        assert start is not None
+        assert start.process is not None
+        assert start.process.is_alive
+    finally:
+        assert start is not None
+        assert start.process is not None
+        assert start.process.kill(signal.SIGKILL, group=True)
+    process_id = start.process
+    eventually(lambda: not process_id.is_alive, "the command's end")
+
+
+def test_usage_and_host_come_from_the_kernel(node: Any) -> None:
+    """What a job used is told in seconds and bytes."""
+    node.write(sys.executable, "-c", "x = bytearray(40_000_000); sum(range(2_000_000))")
+
+    assert node.run() == 0
+    usage = node.end().usage
+    assert usage is not None
+    assert usage.max_rss_bytes is not None
+    assert usage.max_rss_bytes > 40_000_000
+    assert usage.cpu_s is not None
+    assert 0.005 < usage.cpu_s < 20
+    assert usage.wall_s is not None
+    assert 0.005 < usage.wall_s < 20
+    assert usage.host == os.uname().nodename
+
+
+def test_files_are_private_whatever_the_umask(node: Any) -> None:
+    """Tasks hold secrets, outputs may."""
+    before = os.umask(0)
+    try:
+        node.write("/bin/sh", "-c", "umask")
+        assert node.run() == 0
+    finally:
+        os.umask(before)
+
+    modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in node.folder.iterdir()}
+    assert set(modes.values()) == {"0o600"}, modes
+    assert stat.S_IMODE(node.folder.stat().st_mode) == 0o700
+
+
+def test_a_record_that_cannot_be_written_is_tried_again(
+    node: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that is full for a second must not cost the true exit code."""
+    delays: list[float] = []
+    failures = [OSError(28, "No space left on device")] * 2
+    write_new = wrapper.write_new
+
+    def full(path: str, content: object) -> None:
+        if failures:
+            raise failures.pop()
+        write_new(path, content)  # type: ignore[arg-type]
+
+    node.folder.mkdir()
+    monkeypatch.setattr(wrapper, "write_new", full)
+    monkeypatch.setattr(wrapper.time, "sleep", delays.append)
+    wrapper.leave_record(str(node.folder), "exit.0.json", {"a": 1})
+
+    assert json.loads((node.folder / "exit.0.json").read_text()) == {"a": 1}
+    assert delays == [0.1, 1.0]
+    assert "No space left" in capsys.readouterr().err
+
+
+def test_wrong_use_runs_nothing() -> None:
+    """A site's script with a missing word must not run half a job."""
+    done = subprocess.run([sys.executable, WRAPPER, "x"], capture_output=True, check=False)
+
+    assert done.returncode == 118
+    assert b"usage" in done.stderr

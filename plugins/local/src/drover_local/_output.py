@@ -1,0 +1,76 @@
+"""Where a job's output goes, and reading it back from any process."""
+
+import contextlib
+import os
+import stat
+import zlib
+from typing import Final
+
+from drover.models import Attempt, Chunk, JobSpec, Stream
+
+_SUFFIX: Final = {Stream.STDOUT: "out", Stream.STDERR: "err"}
+
+
+def expand(path: str, attempt: Attempt) -> str:
+    """Put the job's id for `%j` and its array index for `%a`; `%%` is a percent sign."""
+    if "%" not in path:
+        return path
+    index = "" if attempt.array_index is None else str(attempt.array_index)
+    words = {"%": "%", "j": attempt.job_id, "a": index}
+    parts: list[str] = []
+    rest = path
+    while "%" in rest:
+        before, _, rest = rest.partition("%")
+        letter = rest[:1]
+        parts += [before, words.get(letter, "%" + letter)]
+        rest = rest[1:]
+    return "".join(parts) + rest
+
+
+def working_dir(spec: JobSpec) -> str:
+    """Give the job's working directory, the home directory where none is known."""
+    return os.path.abspath(spec.cwd) if spec.cwd else os.path.expanduser("~")
+
+
+def kept_path(folder: str, attempt: Attempt, stream: Stream) -> str:
+    """Give the file that drover keeps for a stream.
+
+    256 folders share the files of all jobs, so that no folder grows without bounds and none is
+    made per job.
+    """
+    shard = zlib.crc32(attempt.job_id.encode("utf-8", "surrogateescape")) & 0xFF
+    name = attempt.job_id.replace("/", "_")
+    return f"{folder}/{shard:02x}/{name}.{attempt.number}.{attempt.restart}.{_SUFFIX[stream]}"
+
+
+def stream_path(folder: str, attempt: Attempt, stream: Stream) -> str | None:
+    """Give the file of a stream, `None` for stderr that goes where stdout does."""
+    spec = attempt.spec
+    if stream is Stream.STDERR and spec.join_output:
+        return None
+    chosen = spec.stdout if stream is Stream.STDOUT else spec.stderr
+    if chosen is None:
+        return kept_path(folder, attempt, stream)
+    return os.path.join(working_dir(spec), expand(chosen, attempt))
+
+
+def read_chunk(path: str, offset: int, size: int) -> Chunk | None:
+    """Read a piece of a file, `None` if there is no regular file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Chunk(data=os.pread(fd, size, offset), offset=offset, size=status.st_size)
+    finally:
+        os.close(fd)
+
+
+def forget_output(folder: str, attempt: Attempt) -> None:
+    """Delete what drover keeps of an attempt's output; the user's own files stay."""
+    for stream in Stream:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(kept_path(folder, attempt, stream))

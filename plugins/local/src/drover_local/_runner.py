@@ -1,0 +1,210 @@
+"""Start what is due and reap what has ended. The claim lies here: note first, then act."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from drover_local._identity import boot_ns
+from drover_local._job import ENDED, RUNNING, SUSPENDED, Job, end_of
+from drover_local._ledger import EXITED, LAUNCH_FAILED, Ledger
+from drover_local._limits import Limits
+from drover_local._slots import Queue, Slots
+from drover_local._spawn import LaunchError, Spawner
+from drover_local._stopping import Stopper
+from drover_local._timers import Timers
+from drover_local._tree import Processes
+
+# A full disk is looked at again after this.
+_RETRY_S: Final = 1.0
+Usage = tuple[float, float, float, int]
+
+
+class Runner:
+    """The jobs of this agent, from the queue to their ends."""
+
+    def __init__(
+        self, ledger: Ledger, spawner: Spawner, timers: Timers, tell: Callable[[Job], None]
+    ) -> None:
+        self.ledger = ledger
+        self.slots = Slots()
+        self.queue = Queue()
+        self.jobs: dict[str, Job] = {}
+        """By token, until the engine has made their ends durable."""
+        self.running = 0
+        self.processes = Processes()
+        self.stopper = Stopper(self.processes, timers, ledger, self._finish_stopped)
+        self.limits = Limits(self.processes, timers, self.stopper.begin)
+        self.trouble = ""
+        """Why nothing is started at the moment, for the doctor."""
+        self._spawner = spawner
+        self._timers = timers
+        self._tell = tell
+        self._by_pid: dict[int, Job] = {}
+        self._cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+        self._host = os.uname().nodename
+
+    def start_due(self) -> None:
+        """Start all whose turn it is."""
+        while not self.trouble:
+            job = self.queue.next(self.slots)
+            if job is None:
+                break
+            assert isinstance(job, Job)  # noqa: S101 - only jobs are ever queued
+            self._start(job)
+
+    def come_back(self) -> None:
+        """Stand in no job's directory while nothing is started."""
+        self._spawner.come_back()
+
+    def reap(self) -> None:
+        """Collect every child that has ended."""
+        while True:
+            try:
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            now = time.time()
+            job = self._by_pid.pop(found.si_pid, None)
+            if job is not None:
+                # Before the reap: an agent that is killed here leaves the status to be found.
+                self.ledger.ended(job.index, EXITED, _status(found), now)
+            _, status, usage = os.wait4(found.si_pid, 0)
+            if job is not None:
+                rss = usage.ru_maxrss * 1024
+                wall = time.monotonic() - job.mono_started
+                self.main_ended(job, now, status, (usage.ru_utime, usage.ru_stime, wall, rss))
+
+    def main_ended(self, job: Job, at: float, status: int, usage: Usage | None) -> None:
+        """Take the end of a job's main process; its status is in the ledger already."""
+        if usage is not None:
+            self.ledger.used(job.index, *usage)
+        job.reaped = True
+        job.reaped_ns = boot_ns()
+        job.what = {"at": at, "status": status, "usage": usage}
+        if job.stopping:
+            self.stopper.main_ended(job)
+        elif job.kill_leftovers:
+            self.stopper.sweep(job)
+        else:
+            self.finish(job, end_of(EXITED, at, status, job.cause, usage))
+
+    def finish(self, job: Job, end: list[Any]) -> None:
+        """Settle a job's end; it stays known until the engine has made that durable."""
+        was_running = job.phase != ENDED
+        job.phase = ENDED
+        job.end = end
+        job.what = {}
+        job.environment = {}
+        self.limits.drop(job)
+        if was_running:
+            self.running -= 1
+            self.slots.give_back(job.needs, job.gpus)
+            self.slots.unbind(job.cpu_ids)
+            self.start_due()
+        self._tell(job)
+
+    def take_over(self, job: Job) -> None:
+        """Count a job that runs already, from an earlier agent."""
+        self.jobs[job.token] = job
+        self.running += 1
+        self.slots.take(job.needs, job.gpus)
+        self.limits.watch(job)
+
+    def suspend(self, job: Job, *, suspended: bool) -> int:
+        """Stop a running job where it stands, or let it go on.
+
+        Returns:
+            How many processes took the signal.
+        """
+        job.phase = SUSPENDED if suspended else RUNNING
+        self.ledger.mark(job.index, suspended=suspended)
+        count = self.stopper.signal(job, signal.SIGSTOP if suspended else signal.SIGCONT)
+        self._tell(job)
+        return count
+
+    def forget(self, token: str) -> None:
+        """Let go of a job whose end is durable."""
+        job = self.jobs.get(token)
+        if job is not None and job.phase == ENDED:
+            del self.jobs[token]
+            if job.index >= 0:
+                self.ledger.free(job.index)
+
+    def _start(self, job: Job) -> None:
+        job.gpus = self.slots.take(job.needs)
+        if job.affinity:
+            job.cpu_ids = self.slots.bind(job.needs.cpus, self._cpus)
+        job.mono_started = time.monotonic()
+        after, now = boot_ns(), time.time()
+        try:
+            job.index = self.ledger.intend(job.token, job.detail(), now, after)
+        except OSError as exc:
+            self._stall(job, exc)
+            return
+        job.phase = RUNNING
+        self.running += 1
+        job.environment = _environment(job)
+        try:
+            pid = self._spawner.spawn(job)
+        except LaunchError as exc:
+            self._not_launched(job, str(exc))
+            return
+        before = boot_ns()
+        job.started_at = time.time()
+        self.ledger.spawned(job.index, pid, before, job.started_at)
+        job.pid, job.span = pid, (after, before)
+        self._by_pid[pid] = job
+        job.environment = {}
+        job.what = {}
+        if job.wall_time is not None or job.needs.memory:
+            self.limits.watch(job)
+        self._tell(job)
+
+    def _stall(self, job: Job, exc: OSError) -> None:
+        self.slots.give_back(job.needs, job.gpus)
+        self.slots.unbind(job.cpu_ids)
+        job.gpus = job.cpu_ids = ()
+        self.queue.add(job)
+        self.trouble = f"the ledger cannot grow: {exc.strerror}"
+        self._timers.after(_RETRY_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self.trouble = ""
+        self.start_due()
+
+    def _not_launched(self, job: Job, message: str) -> None:
+        at = time.time()
+        self.ledger.explain(job.index, job.token, job.native_id, message)
+        self.ledger.ended(job.index, LAUNCH_FAILED, 0, at)
+        job.reaped = True
+        self.finish(job, end_of(LAUNCH_FAILED, at, message=message))
+
+    def _finish_stopped(self, job: Job, survivors: tuple[int, ...]) -> None:
+        what = job.what
+        self.finish(
+            job,
+            end_of(
+                EXITED, what["at"], what["status"], job.cause, what["usage"], survivors=survivors
+            ),
+        )
+
+
+def _environment(job: Job) -> dict[bytes, bytes]:
+    environment = dict(job.environment)
+    for name, value in job.what.get("variables", {}).items():
+        environment[os.fsencode(name)] = os.fsencode(value)
+    environment[b"DROVER_TOKEN"] = job.token.encode("ascii")
+    if job.needs.gpus:
+        environment[b"CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus).encode()
+    return environment
+
+
+def _status(found: Any) -> int:
+    """Make the wait status that goes with what `waitid` tells."""
+    if found.si_code == os.CLD_EXITED:
+        return int(found.si_status) << 8
+    return int(found.si_status) | (0x80 if found.si_code == os.CLD_DUMPED else 0)

@@ -1,0 +1,219 @@
+"""Start one command: resolve it, open its files in the child, say exactly what went wrong.
+
+`posix_spawn` because it costs the same whatever the size of the agent; it cannot change the
+directory, so the agent, which has one thread, goes there itself. A failure names the command
+even if it was a file that could not be opened, hence `explain`.
+"""
+
+import errno
+import os
+import signal
+import stat
+import time
+from typing import Any, Final
+
+from drover_local._job import Job
+
+_DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+# How long a found command is believed in: a new one earlier in PATH is seen after this.
+_FOUND_S: Final = 1.0
+_ALL_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_OUTPUT: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+
+
+class LaunchError(Exception):
+    """The command could not be started. Stays inside the agent; its text goes to the user."""
+
+
+class Spawner:
+    """Start commands, remembering for a moment where they were found."""
+
+    def __init__(self, home_fd: int, output: str) -> None:
+        self._home_fd = home_fd
+        self._output = output
+        self._shards: set[str] = set()
+        self._found: dict[tuple[str, str], tuple[float, str]] = {}
+        self._away = False
+
+    def spawn(self, job: Job) -> int:
+        """Start a job's command in a session of its own.
+
+        Returns:
+            Its process id.
+
+        Raises:
+            LaunchError: It does not run and will not.
+        """
+        what = job.what
+        cwd = what["cwd"]
+        try:
+            os.chdir(cwd)
+        except OSError as exc:
+            raise LaunchError(f"working directory {_show(cwd)}: {_why(exc)}") from None
+        self._away = True
+        self._make_shard(what["stdout"])
+        for name in ("stdin", "stdout", "stderr"):
+            self._refuse_fifo(name, what.get(name))
+        path = self._resolve(what["argv"][0], job.environment)
+        try:
+            return self._start(path, what, job)
+        except OSError:
+            # What was remembered may be wrong by now; nothing has run, so try again without.
+            self._found.clear()
+            self._shards.clear()
+        except ValueError as exc:
+            raise LaunchError(f"command {_show(path)}: {exc}") from None
+        self._make_shard(what["stdout"])
+        path = self._resolve(what["argv"][0], job.environment)
+        try:
+            return self._start(path, what, job)
+        except OSError as exc:
+            raise LaunchError(explain(exc, path, what)) from None
+
+    def come_back(self) -> None:
+        """Leave the directory of the last job, so that it can be unmounted."""
+        if self._away:
+            os.fchdir(self._home_fd)
+            self._away = False
+
+    def _start(self, path: str, what: dict[str, Any], job: Job) -> int:
+        actions: list[tuple[Any, ...]] = [
+            (os.POSIX_SPAWN_OPEN, 0, what.get("stdin", "/dev/null"), os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, what["stdout"], _OUTPUT, 0o600),
+        ]
+        if "stderr" in what:
+            actions.append((os.POSIX_SPAWN_OPEN, 2, what["stderr"], _OUTPUT, 0o600))
+        else:
+            actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+        bound = os.sched_getaffinity(0) if job.cpu_ids else None
+        if bound is not None:
+            # The child inherits it, so that not even its first thread runs elsewhere.
+            os.sched_setaffinity(0, job.cpu_ids)
+        try:
+            return os.posix_spawn(
+                path,
+                what["argv"],
+                job.environment,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=_ALL_SIGNALS,
+            )
+        finally:
+            if bound is not None:
+                os.sched_setaffinity(0, bound)
+
+    def _make_shard(self, stdout: str) -> None:
+        if not stdout.startswith(self._output):
+            return
+        shard = os.path.dirname(stdout)
+        if shard in self._shards:
+            return
+        try:
+            os.makedirs(shard, mode=0o700, exist_ok=True)
+        except OSError as exc:
+            raise LaunchError(f"folder for output {_show(shard)}: {_why(exc)}") from None
+        self._shards.add(shard)
+
+    def _refuse_fifo(self, name: str, path: str | None) -> None:
+        # Opening one waits for its other end, and the agent with all its jobs would wait too.
+        if path is None or path.startswith(self._output):
+            return
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:
+            return
+        if stat.S_ISFIFO(mode):
+            raise LaunchError(f"{name} {_show(path)}: a named pipe cannot be used here")
+
+    def _resolve(self, name: str, environment: dict[bytes, bytes]) -> str:
+        if "/" in name:
+            return name
+        search = os.fsdecode(environment.get(b"PATH", b"")) or _DEFAULT_PATH
+        now = time.monotonic()
+        known = self._found.get((search, name))
+        if known and known[0] > now:
+            return known[1]
+        if len(self._found) > 1000:
+            self._found.clear()
+        denied = ""
+        for folder in search.split(":"):
+            path = f"{folder or '.'}/{name}"
+            if os.access(path, os.X_OK) and not os.path.isdir(path):
+                if folder.startswith("/"):
+                    self._found[search, name] = (now + _FOUND_S, path)
+                return path
+            if not denied and os.path.isfile(path):
+                denied = path
+        if denied:
+            raise LaunchError(f"command {_show(denied)}: it is not executable (chmod +x)")
+        raise LaunchError(f"command {_show(name)}: not found in the job's PATH, {search!r}")
+
+
+def explain(exc: OSError, path: str, what: dict[str, Any]) -> str:
+    """Find out which of a command's files a failed spawn was about.
+
+    Args:
+        exc: What `posix_spawn` raised; its file name is always the command's.
+        path: The command, as it was to be executed.
+        what: The job; the agent is in its working directory.
+    """
+    if exc.errno in {errno.EAGAIN, errno.ENOMEM, errno.E2BIG}:
+        return f"command {_show(path)}: {_why(exc)}"
+    return (
+        _check_input(what.get("stdin", "/dev/null"))
+        or _check_output("stdout", what["stdout"])
+        or _check_output("stderr", what.get("stderr", "/dev/null"))
+        or _check_command(path)
+        or f"command {_show(path)}: {_why(exc)}{_interpreter(exc, path)}"
+    )
+
+
+def _check_input(path: str) -> str:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as exc:
+        return f"stdin {_show(path)}: {_why(exc)}"
+    return ""
+
+
+def _check_output(name: str, path: str) -> str:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
+    except OSError as exc:
+        return f"{name} {_show(path)}: {_why(exc)}"
+    return ""
+
+
+def _check_command(path: str) -> str:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as exc:
+        return f"command {_show(path)}: {_why(exc)}"
+    if stat.S_ISDIR(mode):
+        return f"command {_show(path)}: it is a folder"
+    if not os.access(path, os.X_OK):
+        return f"command {_show(path)}: it is not executable (chmod +x)"
+    return ""
+
+
+def _interpreter(exc: OSError, path: str) -> str:
+    if exc.errno == errno.ENOEXEC:
+        return "; a script needs a first line such as #!/bin/sh"
+    if exc.errno == errno.ENOENT:
+        try:
+            with open(path, "rb") as file:
+                line = file.readline(256)
+        except OSError:
+            return ""
+        if line.startswith(b"#!"):
+            return f"; its first line names {_show(os.fsdecode(line[2:].strip()))}"
+    return ""
+
+
+def _show(path: str) -> str:
+    return repr(path)
+
+
+def _why(exc: OSError) -> str:
+    return (exc.strerror or str(exc)).lower()

@@ -1,0 +1,136 @@
+"""The documents, held to the code: what they promise is there, and what they show runs."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drover import errors, hookspecs
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+README = ROOT / "README.md"
+QUESTIONS = ["When", "How often", "Thread", "Block", "Answers", "None", "Exception"]
+
+if not README.exists():
+    pytest.skip("the documents are out of sight (nox -s wheels)", allow_module_level=True)
+
+PAGES = sorted(
+    [README, ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"), *ROOT.glob("plugins/*/README.md")]
+)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """List the fenced blocks of one language, in the order of the page."""
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text("utf-8"))
+
+
+def set_up_commands() -> list[str]:
+    lines = "\n".join(blocks(README, "sh")).splitlines()
+    return [line for line in lines if line.startswith("python3 -m venv")]
+
+
+def test_the_readme_is_short() -> None:
+    """A page that takes more than two minutes is not read."""
+    assert len(README.read_text("utf-8").splitlines()) <= 120
+
+
+def test_the_readme_has_two_set_up_commands() -> None:
+    """One sets up and shows it at work, one sets up and passes the tests."""
+    show, check = set_up_commands()
+
+    assert show.endswith(".venv/bin/drover demo")
+    assert check.endswith(".venv/bin/nox")
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    """A command that only a person runs is a command that rots."""
+    assert set_up_commands()[1] in (ROOT / ".ci/run").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if blocks(page, "python")],
+    ids=lambda page: page.relative_to(ROOT).as_posix(),
+)
+def test_python_on_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """What a newcomer copies first must work as it stands."""
+    environment = {**os.environ, "DROVER_HOME": str(tmp_path / "home")}
+    program = tmp_path / "page.py"
+    program.write_text("\n".join(blocks(page, "python")), "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(program)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr), done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A dead link tells the reader that nobody has walked this way."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+def test_generated_pages_say_what_the_code_says() -> None:
+    """The table, the hooks and the help are written once, in the code."""
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "generate.py"), "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+
+
+def hooks() -> list[tuple[str, list[str]]]:
+    """List every hook with its arguments, as the code has them."""
+    return [
+        (name, [word for word in inspect.signature(method).parameters if word != "self"])
+        for owner in (hookspecs.BackendHooks, hookspecs.LifecycleHooks)
+        for name, method in vars(owner).items()
+        if name.startswith("drover_")
+    ]
+
+
+@pytest.mark.parametrize(("name", "arguments"), hooks(), ids=[name for name, _ in hooks()])
+def test_a_hook_answers_the_seven_questions(name: str, arguments: list[str]) -> None:
+    """Who writes a plugin must not have to read the engine to learn when a hook is called."""
+    page = (REFERENCE / "hooks.md").read_text("utf-8")
+    heading = f"### `{name}({', '.join(arguments)})`"
+
+    assert 1 == page.count(heading), heading
+    section = page.split(heading)[1].split("\n### ")[0].split("\n## ")[0]
+    rows = re.findall(r"^\| (\w[\w ]*) \| (.+) \|$", section, re.MULTILINE)
+    assert QUESTIONS == [question for question, _ in rows if question != "question"]
+    assert all(answer.strip() for _, answer in rows)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        for kind in vars(errors).values()
+        if inspect.isclass(kind) and issubclass(kind, errors.DroverError)
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_an_error_has_an_anchor(kind: type[errors.DroverError]) -> None:
+    """Who meets an error looks for its name."""
+    assert f"({kind.__name__})=\n" in (REFERENCE / "errors.md").read_text("utf-8")
