@@ -129,6 +129,9 @@ def stop(store: Store, timeout_s: float) -> bool:
     holder = store.lease()
     if not holder.live:
         return True
+    if holder.pid == os.getpid():
+        # An engine in a thread of this process leaves with the session that has it.
+        return False
     try:
         os.kill(holder.pid, signal.SIGTERM)
     except ProcessLookupError:

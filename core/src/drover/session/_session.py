@@ -514,6 +514,10 @@ class Session:
         Returns:
             Whether none works any more.
         """
+        if self._inline is not None:
+            # It is a thread of this process, which a signal would end.
+            self._inline.close()
+            self._inline = None
         return _engine.stop(self.store, timeout)
 
     def load_backend(self, name: str) -> Backend:
