@@ -11,6 +11,7 @@ import pytest
 from drover import Job, Outcome
 from drover.errors import UnsupportedFieldError, UserError, WaitTimeoutError
 from drover.models import Capabilities, JobSpec, Verb
+from drover.session import EngineMode
 from drover.states import State
 from drover.testing._stage import Stage
 
@@ -25,7 +26,7 @@ class Checks:
     """The backend to check, as installed. The one thing that must be set."""
     backend_config: ClassVar[Mapping[str, Any]] = {}
     """The table `[backends.NAME]` to check it with."""
-    engine: ClassVar[str] = "inline"
+    engine: ClassVar[EngineMode] = "inline"
     timeout_s: ClassVar[float] = 60.0
     """How long a small job may take from its submission to its known end, in seconds."""
     shared_folder: ClassVar[Path | None] = None
@@ -100,7 +101,8 @@ class Checks:
 
     def submit(self, argv: Sequence[str | bytes], **fields: Any) -> Job:
         """Hand in one job."""
-        spec = JobSpec(argv=argv, **{"cwd": self.stage.folder, **fields})  # type: ignore[arg-type]
+        given: dict[str, Any] = {"argv": argv, "cwd": self.stage.folder, **fields}
+        spec = JobSpec(**given)
         job = self.stage.session.submit(spec, backend=self.backend_name)
         assert isinstance(job, Job)
         return job

@@ -244,7 +244,8 @@ class SimulatedCluster:
             at=at,
             native_id=job.native_id,
             usage=usage,
-            **{"started": Started.YES if started else Started.NO, **facts},
+            started=Started.YES if started else Started.NO,
+            **facts,
         )
         job.become(at, phase=Phase.ENDED, word="DONE", end=report)
         self._changed(job)

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from drover import JobArray
+from drover import Job, JobArray
 from drover.commandline import read_exit_record
 from drover.errors import DroverError
 from drover.models import Array, JobSpec, Phase, Reason, Resources, Retry, Transfer, Verb, Verdict
@@ -89,14 +89,14 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
 
         assert probe.state is State.SUCCEEDED, self.story(probe)
         assert self.stage.witness.starts(name) == [], self.story(job)
-        assert "user" in job.hold, self.story(job)
+        assert "user" in job.record.hold, self.story(job)
         assert self.ask(job, Verb.RELEASE), self.story(job)
         self.running(job, name)
         assert job.cancel(grace_s=2.0).gone, self.story(job)
 
-    def ask(self, job: object, verb: Verb, **fields: int) -> bool:
+    def ask(self, job: Job, verb: Verb, signal: int | None = None) -> bool:
         """Ask something of a job; tell whether it was done or passed on."""
-        (verdict,) = self.stage.session.ask([job], verb, **fields)  # type: ignore[list-item]
+        (verdict,) = self.stage.session.ask([job], verb, signal=signal)
         return verdict.verdict in (Verdict.DONE, Verdict.SIGNALLED)
 
     # --- what the engine gives every backend -----------------------------------------------------
@@ -114,7 +114,7 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         spec = JobSpec(
             argv=shell('echo "$DROVER_ARRAY_INDEX"; exit "$DROVER_ARRAY_INDEX"'),
             array=Array(indices=(0, 3, 5)),
-            cwd=self.stage.folder,
+            cwd=str(self.stage.folder),
         )
         array = self.stage.session.submit(spec, backend=self.backend_name)
         assert isinstance(array, JobArray)
@@ -153,7 +153,7 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
 
     def test_memory_limit(self) -> None:
         """A job over its memory is ended, and says why."""
-        resources = Resources(memory="100MiB")
+        resources = Resources(memory=100 * 2**20)
         self.need_field(resources=resources)
         script = "import time; x = bytearray(400_000_000); x[::4096] = b'1' * len(x[::4096])"
         job = self.run([sys.executable, "-c", script + "; time.sleep(60)"], resources=resources)

@@ -97,7 +97,8 @@ class BackendHarness:
 
     def attempt(self, argv: Sequence[str | bytes], **fields: Any) -> Attempt:
         """Make an attempt with a fresh token, as the engine makes them."""
-        spec = JobSpec(argv=argv, **{"cwd": self.context.home, **fields})  # type: ignore[arg-type]
+        given: dict[str, Any] = {"argv": argv, "cwd": self.context.home, **fields}
+        spec = JobSpec(**given)
         job_id = secrets.token_hex(6)
         token = f"{self.context.store_id}.{job_id}.1"
         base = scrubbed(os.environ) if spec.inherit_env else {}

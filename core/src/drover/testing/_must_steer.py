@@ -154,7 +154,7 @@ class SteerChecks(Checks):
             launcher="mpirun",
             container="image",
             requeue=True,
-            resources=Resources(cpus=2, memory="1GiB", nodes=2, queue="q", account="a"),
+            resources=Resources(cpus=2, memory=2**30, nodes=2, queue="q", account="a"),
         )
         plan = self.stage.session.plan(spec, backend=self.backend_name)
 

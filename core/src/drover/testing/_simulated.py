@@ -207,11 +207,11 @@ class SimulatedBackend:
         if self._roll(faults.lose_request):
             if self._roll(faults.accept_late):
                 delay = chance.uniform(0.0, faults.late_s)
-                self.cluster.later(delay, lambda _at: self._accept(attempt))
-            return (self._roll(0.5) and unknown) or None
+                self.cluster.later(delay, lambda _at: self._arrive(attempt))
+            return unknown if self._roll(0.5) else None
         job = self._accept(attempt)
         if self._roll(faults.lose_answer):
-            return (self._roll(0.5) and unknown) or None
+            return unknown if self._roll(0.5) else None
         if job is None:
             return SubmitAnswer(
                 token=attempt.token, answer=Answer.REFUSED, message="the token is closed"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import drover
+from drover.session import EngineMode
 from drover.states import State
 from drover.testing._harness import BackendHarness
 from drover.testing._witness import Witness
@@ -21,7 +22,7 @@ class Stage:
     """What the checks of one class share. Made at its first check, torn down after its last."""
 
     def __init__(
-        self, name: str, config: Mapping[str, Any], engine: str, shared_folder: Path | None
+        self, name: str, config: Mapping[str, Any], engine: EngineMode, shared_folder: Path | None
     ) -> None:
         self.name = name
         self.config = config

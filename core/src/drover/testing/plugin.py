@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     checks = suite.TestBackend
     if name := config.getoption("--drover-backend"):
         checks.backend_name = name
-        checks.backend_config = dict(map(_option, config.getoption("--drover-option")))
+        checks.backend_config = dict(map(_option, config.getoption("--drover-option") or ()))
     if folder := config.getoption("--drover-shared"):
         checks.shared_folder = Path(folder).resolve()
     if seconds := config.getoption("--drover-timeout"):
@@ -92,7 +92,8 @@ def processes_of(store_id: str) -> list[int]:
     """List the processes on this host that carry a token of the store."""
     found: list[int] = []
     for process in psutil.process_iter(["environ"]):
-        environment = process.info["environ"] or {}
+        # None where the process is somebody else's or is just ending.
+        environment: dict[str, str] = process.info["environ"] or {}
         if environment.get("DROVER_TOKEN", "").startswith(store_id):
             found.append(process.pid)
     return found
