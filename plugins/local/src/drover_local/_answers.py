@@ -127,11 +127,15 @@ class Answers:
     def _observe(self, tokens: list[str]) -> Frame:
         rows: list[list[Any]] = []
         unknown: list[str] = []
+        complete = True
         for token in tokens:
             job = self._runner.jobs.get(token)
             if job is not None:
                 rows.append(job.row())
-            elif token not in self._recent:
+            elif token in self._recent:
+                # Its end is durable: the question was on its way already.
+                complete = False
+            else:
                 unknown.append(token)
         # What is not in the ledger was never spawned; closed, it never will be.
         try:
@@ -140,7 +144,7 @@ class Answers:
             return {"rows": rows, "complete": False}
         now = time.time()
         rows += [[token, UNRUN, now, "", None, 0, None, None] for token in unknown]
-        return {"rows": rows, "complete": True}
+        return {"rows": rows, "complete": complete}
 
     def _find(self, tokens: list[str]) -> Frame:
         jobs = self._runner.jobs

@@ -22,6 +22,7 @@ from drover_local._place import Place
 _START_S: Final = 20.0
 _HELLO_S: Final = 10.0
 _RETRY_S: Final = 0.02
+_AGAIN_S: Final = 1.0
 _PIECE: Final = 256 * 1024
 # A killed agent is back in 0.1 s: a question waits for that rather than fail.
 _PATIENCE_S: Final = 5.0
@@ -61,6 +62,7 @@ class Link:
         self._sock: socket.socket | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._number = 0
+        self._stale: StaleEpochError | None = None
         self._closing = threading.Event()
         self._up = threading.Event()
         self._thread: threading.Thread | None = None
@@ -92,6 +94,8 @@ class Link:
         waiting = _Waiting()
         self._up.wait(min(_PATIENCE_S, timeout_s))
         with self._lock:
+            if self._stale is not None:
+                raise StaleEpochError(self._stale.mine, self._stale.current)
             if self._sock is None:
                 raise UnreachableError("local agent", "it is gone and being started again")
             self._number += 1
@@ -174,8 +178,14 @@ class Link:
     def _come_back(self) -> None:
         try:
             rows = self._connect()
-        except (UnreachableError, StaleEpochError, OSError):
-            self._closing.wait(1.0)
+        except StaleEpochError as exc:
+            # Nothing is left to do for this engine.
+            self._stale = exc
+            self._up.set()
+            self._closing.wait()
+            return
+        except (UnreachableError, OSError):
+            self._closing.wait(_AGAIN_S)
             return
         self._on_rows(rows)
         # Its questions are answered by this thread: they must be asked from another one.

@@ -71,6 +71,7 @@ class Place:
         """Open the agent's log, begun anew once it is large."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         fd = os.open(self.log, flags, 0o600)
+        os.fchmod(fd, 0o600)
         if os.fstat(fd).st_size > _LOG_MAX:
             os.ftruncate(fd, 0)
         return fd

@@ -27,6 +27,7 @@ _INFO: Final = struct.Struct("=QQ11Ii")
 _EXIT_KNOWN: Final = 8
 # The reaper may take its time; PID 1 was seen to need more than a second.
 _ASK_S: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_TRIES_GONE: Final = 5
 
 
 class Recovery:
@@ -140,7 +141,9 @@ class Recovery:
             return
         self._orphans.refresh()
         end = self._kept(job) or self._told_by_kernel(job)
-        if end is None and attempt + 1 < len(_ASK_S):
+        # Gone before there was a pidfd: somebody has reaped it, and a keeper writes at once.
+        tries = len(_ASK_S) if job.pidfd >= 0 else _TRIES_GONE
+        if end is None and attempt + 1 < tries:
             self._timers.after(_ASK_S[attempt + 1], lambda: self._ask(job, attempt + 1))
             return
         if job.pidfd >= 0:

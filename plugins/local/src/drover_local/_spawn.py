@@ -51,7 +51,7 @@ class Spawner:
         except OSError as exc:
             raise LaunchError(f"working directory {_show(cwd)}: {_why(exc)}") from None
         self._away = True
-        self._make_shard(what["stdout"])
+        self._make_shards(what)
         for name in ("stdin", "stdout", "stderr"):
             self._refuse_fifo(name, what.get(name))
         path = self._resolve(what["argv"][0], job.environment)
@@ -63,7 +63,7 @@ class Spawner:
             self._shards.clear()
         except ValueError as exc:
             raise LaunchError(f"command {_show(path)}: {exc}") from None
-        self._make_shard(what["stdout"])
+        self._make_shards(what)
         path = self._resolve(what["argv"][0], job.environment)
         try:
             return self._start(path, what, job)
@@ -103,10 +103,12 @@ class Spawner:
             if bound is not None:
                 os.sched_setaffinity(0, bound)
 
-    def _make_shard(self, stdout: str) -> None:
-        if not stdout.startswith(self._output):
-            return
-        shard = os.path.dirname(stdout)
+    def _make_shards(self, what: dict[str, Any]) -> None:
+        for path in (what["stdout"], what.get("stderr", "")):
+            if path.startswith(self._output):
+                self._make_shard(os.path.dirname(path))
+
+    def _make_shard(self, shard: str) -> None:
         if shard in self._shards:
             return
         try:
