@@ -171,6 +171,7 @@ class Engine:
         self._more |= len(due) == 1000
         for job in due:
             self.desk.touch(self.desk.jobs.get(job.n, job))
+            self.desk.dirty[job.n] = None  # Its turn may have come: the projection says so.
 
     def _work(self) -> None:
         self._do_touched()
@@ -187,10 +188,10 @@ class Engine:
     def _save(self) -> None:
         """Write the facts so far, and what they mean for jobs that wait for others."""
         written: list[tuple[int, e.Event]] = []
-        while self.desk.facts or self._check:
+        while self.desk.facts or self._check or self.desk.dirty:
             facts, self.desk.facts = self.desk.facts, []
             self.writer.append_all(facts)
-            self.writer.save_all((self.desk.jobs[n] for n in self.desk.dirty), self.now)
+            self.writer.save_all([self.desk.jobs[n] for n in self.desk.dirty], self.now)
             self.desk.dirty.clear()
             written += facts
             ended, self.desk.ended = self.desk.ended, []

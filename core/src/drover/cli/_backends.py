@@ -29,7 +29,13 @@ def backends_command(settings: Settings, *, as_json: bool) -> int:
     """
     with settings.open(engine="none") as session:
         infos = session.backends()
-        findings = [entry for info in infos if info.ok for entry in session.doctor(info.name)]
+        findings = [
+            entry
+            for info in infos
+            if info.ok
+            for entry in session.doctor(info.name)
+            if _is_of(entry, info.name)
+        ]
     if as_json:
         document = {"backends": [_document(info, findings) for info in infos]}
         click.echo(_documents.text_of(document))
@@ -65,9 +71,14 @@ def _document(info: BackendInfo, findings: Sequence[Diagnosis]) -> _documents.Do
         "findings": [
             _documents.plain(entry)
             for entry in findings
-            if entry.subject == info.name or entry.subject.startswith(f"{info.name} ")
+            if _is_of(entry, info.name)
         ],
     }
+
+
+def _is_of(entry: Diagnosis, name: str) -> bool:
+    """Tell whether a finding is the backend's own: the doctor puts its name in front."""
+    return entry.subject.startswith(f"backend {name}, ")
 
 
 _ABILITIES: Final = (

@@ -68,11 +68,11 @@ def _document(status: EngineStatus, home: str) -> _documents.Document:
     return {
         "home": home,
         "running": status.running,
-        "pid": status.pid,
-        "host": status.host,
+        "pid": status.pid or None,
+        "host": status.host or None,
         "started_at": _documents.instant(status.started_at),
         "epoch": status.epoch,
-        "version": status.version,
+        "version": status.version or None,
         "backends": [
             {"name": entry.name, "plugin": entry.plugin, "ok": entry.ok, "error": entry.error}
             for entry in status.backends

@@ -162,11 +162,12 @@ def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorate(function)
 
 
-def spec_of(options: Options) -> JobSpec:
+def spec_of(options: Options, default_backend: str) -> JobSpec:
     """Make the specification that the options describe.
 
     Args:
         options: By name, as click gives them; what was not given is `None` or empty.
+        default_backend: Whose `--native` options are where none is named.
 
     Raises:
         UsageError: No command was given.
@@ -189,7 +190,7 @@ def spec_of(options: Options) -> JobSpec:
         "tags": options["tag"],
         "not_before": _instant("not_before", options["not_before"]),
         "deadline": _instant("deadline", options["deadline"]),
-        "native": _native(options["native"], options["backend"]),
+        "native": _native(options["native"], options["backend"] or default_backend),
         **_given(options, _SAME_NAMES),
         **_retry(options),
     }
@@ -271,18 +272,12 @@ def _retry(options: Options) -> Options:
     return {"retry": Retry(**chosen)}
 
 
-def _native(pairs: tuple[tuple[str, str], ...], backend: str | None) -> dict[str, dict[str, Any]]:
+def _native(pairs: tuple[tuple[str, str], ...], backend: str) -> dict[str, dict[str, Any]]:
     """Sort `[BACKEND:]KEY=VALUE` by backend; numbers, true and false get their type."""
     chosen: dict[str, dict[str, Any]] = {}
     for name, text in pairs:
         owner, _, key = name.rpartition(":")
-        owner = owner or backend or ""
-        if not owner:
-            raise click.BadParameter(
-                f"whose option is {key!r}? Write BACKEND:{key}=VALUE, or name the --backend",
-                param_hint="--native",
-            )
-        chosen.setdefault(owner, {})[key] = _typed(text)
+        chosen.setdefault(owner or backend, {})[key] = _typed(text)
     return chosen
 
 

@@ -63,7 +63,7 @@ def run_command(settings: Settings, /, **options: Any) -> int:
     not streamed; the job's document is printed when it has ended.
     """
     with settings.open(backend=options["backend"]) as session:
-        spec = spec_of(options)
+        spec = spec_of(options, session.default_backend)
         job = submitted(session, spec, options)
         return _Watch(session, job, spec, options).to_the_end()
 

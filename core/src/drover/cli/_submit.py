@@ -23,7 +23,7 @@ def submit_command(settings: Settings, /, **options: Any) -> int:
     from drover.cli._run import submitted
 
     with settings.open(backend=options["backend"]) as session:
-        spec = spec_of(options)
+        spec = spec_of(options, session.default_backend)
         job = submitted(session, spec, options)
         if not options["as_json"]:
             click.echo(job.id)
@@ -44,7 +44,7 @@ def plan_command(settings: Settings, /, **options: Any) -> int:
     Exits with 1 where the backend would refuse it.
     """
     with settings.open(engine="none") as session:
-        plan = session.plan(spec_of(options), options["backend"])
+        plan = session.plan(spec_of(options, session.default_backend), options["backend"])
     allow = options["allow"]
     if options["as_json"]:
         click.echo(_documents.text_of(_documents.plan_document(plan, allow)))

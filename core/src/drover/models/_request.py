@@ -70,10 +70,11 @@ class Request:
 
 @frozen(kw_only=True)
 class CancelVerdict:
-    """What a cancel came to."""
+    """What a cancel, or another request, came to."""
 
     job: str
     verdict: Verdict
+    verb: Verb = Verb.CANCEL
     outcome: Outcome | None = None
     """The outcome, once the job has ended."""
     message: str = ""
@@ -89,7 +90,7 @@ class CancelVerdict:
         text = {
             Verdict.ASKED: "asked, no answer yet",
             Verdict.SIGNALLED: "signalled, not gone yet",
-            Verdict.DONE: "gone",
+            Verdict.DONE: "gone" if self.verb.ends_job else "done",
             Verdict.TOO_LATE: "too late, it had ended"
             + (f" with {self.outcome.describe()}" if self.outcome else ""),
             Verdict.REFUSED: "refused",

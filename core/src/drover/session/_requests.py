@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from drover._store import new_id
 from drover.errors import IllegalRequestError
 from drover.events import Approved, ControlAsked, ControlSettled, Resolved, RetryAsked
@@ -45,30 +47,33 @@ def _record(
     asked: dict[int, tuple[str, str]],
     verdicts: dict[str, CancelVerdict],
 ) -> None:
-    from attrs import evolve  # noqa: PLC0415 - beside its only use
-
     now = session.store.clock.time()
     with session.store.write() as (writer, reader):
         for job_id in dict.fromkeys(ids):
             job = reader.job(job_id)
             if job.state in FINAL or (job.state is State.LOST and template.verb is not Verb.RETRY):
-                verdicts[job_id] = _too_late(job)
+                verdicts[job_id] = _too_late(job, template.verb)
                 continue
             request = evolve(template, id=new_id(), at=now)
             writer.ask(job, ControlAsked(at=now, request=request), now)
             asked[job.n] = (job_id, request.id)
-            verdicts[job_id] = CancelVerdict(job=job_id, verdict=Verdict.ASKED)
+            verdicts[job_id] = CancelVerdict(
+                job=job_id, verdict=Verdict.ASKED, verb=template.verb
+            )
 
 
-def _too_late(job: JobRecord) -> CancelVerdict:
+def _too_late(job: JobRecord, verb: Verb) -> CancelVerdict:
     if job.state is State.LOST:
         return CancelVerdict(
             job=job.id,
             verdict=Verdict.REFUSED,
+            verb=verb,
             outcome=job.outcome,
             message=f"nobody can say whether it runs; drover resolve {job.id} --as STATE",
         )
-    return CancelVerdict(job=job.id, verdict=Verdict.TOO_LATE, outcome=job.outcome)
+    return CancelVerdict(
+        job=job.id, verdict=Verdict.TOO_LATE, verb=verb, outcome=job.outcome
+    )
 
 
 def _await_verdicts(
@@ -93,7 +98,13 @@ def _await_verdicts(
                         and fact.request_id == open_ones[n][1]
                     ):
                         job = reader.job(open_ones.pop(n)[0])
-                        verdicts[job.id] = _verdict(job, fact)
+                        verdicts[job.id] = evolve(
+                            verdicts[job.id],
+                            verdict=fact.verdict,
+                            outcome=job.outcome if job.state.ends_wait else None,
+                            message=fact.message,
+                            survivors=fact.survivors,
+                        )
             if not open_ones or store.clock.monotonic() >= deadline:
                 break
             watch.wait(deadline)
@@ -103,19 +114,9 @@ def _await_verdicts(
         for job_id, request_id in open_ones.values():
             pending = {request.id: request for request in reader.job(job_id).pending}
             if request_id in pending:
-                verdicts[job_id] = CancelVerdict(
-                    job=job_id, verdict=pending[request_id].verdict
+                verdicts[job_id] = evolve(
+                    verdicts[job_id], verdict=pending[request_id].verdict
                 )
-
-
-def _verdict(job: JobRecord, fact: ControlSettled) -> CancelVerdict:
-    return CancelVerdict(
-        job=job.id,
-        verdict=fact.verdict,
-        outcome=job.outcome if job.state.ends_wait else None,
-        message=fact.message,
-        survivors=fact.survivors,
-    )
 
 
 def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> None:
