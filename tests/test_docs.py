@@ -1,12 +1,16 @@
 """The documents, held to the code: what they promise is there, and what they show runs."""
 
+import importlib
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
 from drover import errors, hookspecs
@@ -75,6 +79,51 @@ def test_python_on_a_page_runs(page: Path, tmp_path: Path) -> None:
     )
 
     assert (0, "") == (done.returncode, done.stderr), done.stdout
+
+
+def typed_commands() -> list[str]:
+    """List every line of a shell block on any page that calls drover."""
+    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+    found = [re.search(r"(?:^|\$\(|&& )drover ((?:[^)']|'[^']*')*)", line) for line in lines]
+    return sorted({match[1].partition("||")[0].strip() for match in found if match})
+
+
+@pytest.mark.parametrize("words", typed_commands())
+def test_a_command_on_a_page_can_be_typed(words: str) -> None:
+    """An option that was renamed must not live on in the documents."""
+    app: Any = importlib.import_module("drover.cli._app").app
+    name, *arguments = shlex.split(words, comments=True)
+    command = app.get_command(click.Context(app), name)
+
+    assert command is not None
+    command.make_context(name, arguments, parent=click.Context(app))
+
+
+def test_the_first_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
+    """What a newcomer types first must do what the page says."""
+    page = DOCS / "tutorial/first-job.md"
+    program = "\n".join(block for block in blocks(page, "sh") if "activate" not in block)
+    program = f"set -eu\n{program}\ndrover engine stop\n"
+    environment = {
+        **os.environ,
+        "DROVER_HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    done = subprocess.run(
+        ["sh", "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "hello" in done.stdout
+    assert "it did not succeed" in done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 import drover
-from drover import Condition, Dependency, JobSpec, Reason, Resources, Retry, State, Transfer, Verdict
+from drover import (
+    Condition,
+    Dependency,
+    JobSpec,
+    Reason,
+    Resources,
+    Retry,
+    State,
+    Transfer,
+    Verdict,
+)
 from drover.errors import (
     IllegalRequestError,
     InvalidSpecError,
@@ -172,9 +182,7 @@ def test_an_array_runs_at_most_so_many_at_a_time(session: Session, tmp_path: Pat
     assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
 
 
-def test_a_retry_follows_a_failure_without_passing_failed(
-    session: Session, tmp_path: Path
-) -> None:
+def test_a_retry_follows_a_failure_without_passing_failed(session: Session, tmp_path: Path) -> None:
     """The automatic retry is one life, and its last attempt counts."""
     job = submit(
         session,
@@ -273,9 +281,7 @@ def test_inputs_and_outputs_travel(session: Session, tmp_path: Path) -> None:
     assert "DATA" == (tmp_path / "back" / "out.txt").read_text()
 
 
-def test_an_output_that_is_missing_keeps_the_exit_code(
-    session: Session, tmp_path: Path
-) -> None:
+def test_an_output_that_is_missing_keeps_the_exit_code(session: Session, tmp_path: Path) -> None:
     """The command did its work; what failed is the transfer."""
     job = submit(
         session,

@@ -89,7 +89,8 @@ def test_every_backend_has_a_table() -> None:
         if entry.dist is not None and entry.dist.name == f"drover-{entry.name}"
     }
 
-    assert BACKENDS == shipped
+    # The template is nobody's backend: what it is copied to is.
+    assert BACKENDS == shipped - {"template"}
     assert BACKENDS == set(LEDGER["fields"])
 
 

@@ -37,6 +37,7 @@ What becomes of each field when it is set, as the backend's own plan says: *hono
 *emulated*, *ignored* (refuses the job unless `allow=` names the field) or *refused*. The plan is
 made for modest values, two processors and so on; `drover plan` tells about yours.
 """
+PLUGINS: Final = Path(__file__).parents[2] / "plugins"
 # One modest value for every field, so that a field without one stops the page.
 EXAMPLES: Final[Mapping[str, Any]] = {
     "argv": ("true",),
@@ -108,7 +109,9 @@ def names() -> list[str]:
     return sorted(
         entry.name
         for entry in entry_points(group="drover.backends")
-        if entry.dist is not None and entry.dist.name == f"drover-{entry.name}"
+        if entry.dist is not None
+        and entry.dist.name == f"drover-{entry.name}"
+        and (PLUGINS / entry.name).is_dir()
     )
 
 

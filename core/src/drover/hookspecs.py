@@ -91,7 +91,10 @@ class Context(Protocol):
     epoch: int
     """The engine's epoch, larger for every engine of the store; 0 in a client process."""
     config: Mapping[str, Any]
-    """The table `[backends.NAME]` of the configuration, without `plugin`."""
+    """The table `[backends.NAME]` of the configuration, without `plugin`; `[plugins.NAME]` for
+    what comes from the group `drover.plugins`."""
+    around: str
+    """For a wrapper: the backend that it stands around. Else empty."""
     clock: Clock
 
     def run(

@@ -48,7 +48,9 @@ class OneAnswer:
 
 
 def make_tracer(home: Path, **config: Any) -> Tracer:
-    context: Any = SimpleNamespace(name="here", home=home, config=config, clock=StepClock())
+    context: Any = SimpleNamespace(
+        name="tracing", around="here", home=home, config=config, clock=StepClock()
+    )
     return tracing(context)
 
 

@@ -43,6 +43,7 @@ class BackendContext:
     clock: Clock
     epoch: int = 0
     config: Mapping[str, Any] = _NO_CONFIG
+    around: str = ""
     reporter: Callable[[Sequence[Observation], Callable[[], None] | None], None] = field(
         default=_nobody_listens, repr=False
     )

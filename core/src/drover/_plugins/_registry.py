@@ -253,6 +253,7 @@ def _plugins(
             clock=context.clock,
             epoch=context.epoch,
             config=config.table(f"plugins.{name}"),
+            around=context.name,
         )
         try:
             yield name, _make(name, load_entry(point), own)

@@ -26,7 +26,7 @@ def tracing(context: Context) -> "Tracer":
     if not isinstance(file, str | None):
         raise ConfigError("[plugins.tracing] file", f"{file!r} is no path")
     lines = LineFile(context.home / file) if file else None
-    return Tracer(backend=context.name, clock=context.clock, lines=lines)
+    return Tracer(backend=context.around, clock=context.clock, lines=lines)
 
 
 class Tracer:
