@@ -5,11 +5,11 @@ Its folder is its server: one file per token is the unique key, so a token never
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from drover.errors import UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
     Answer,
@@ -38,7 +38,12 @@ from drover.models import (
 )
 
 # What it does itself, and what the engine does for every backend.
-HONOURED = frozenset({"argv", "name", "tags", "after", "retry", "hold", "not_before"})
+HONOURED = frozenset(
+    {
+        *("argv", "cwd", "env", "inherit_env"),
+        *("after", "array", "deadline", "hold", "name", "not_before", "retry", "tags"),
+    }
+)
 
 
 class EchoBackend:
@@ -99,12 +104,19 @@ class EchoBackend:
     def _run(self, attempt: Attempt) -> dict[str, Any]:
         folder = self._context.attempt_dir(attempt)
         try:
-            done = self._context.run(attempt.spec.argv)
+            done = subprocess.run(
+                attempt.spec.argv,
+                cwd=attempt.spec.cwd,
+                env=attempt.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+            )
             code, out, err = done.returncode, done.stdout, done.stderr
-        except UnreachableError as exc:
-            code, out, err = 127, "", str(exc)
-        (folder / Stream.STDOUT).write_text(out)
-        (folder / Stream.STDERR).write_text(err)
+        except OSError as exc:
+            code, out, err = 127, b"", str(exc).encode()
+        (folder / Stream.STDOUT).write_bytes(out)
+        (folder / Stream.STDERR).write_bytes(err)
         row = {"native_id": f"e{self._record(attempt.token).name[:8]}", "code": code}
         return self._write(attempt.token, {**row, "closed": False})
 
