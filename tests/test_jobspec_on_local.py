@@ -351,9 +351,11 @@ def test_priority_goes_first(session: Session, tmp_path: Path) -> None:
         f"until test -e {gate}; do sleep 0.05; done",
         resources=Resources(cpus=cpus),
     )
+    deadline = time.monotonic() + WAIT_S
+    while blocker.state is not State.RUNNING and time.monotonic() < deadline:
+        session.wait([blocker], timeout=0.05)
     low = [submit(session, "true", resources=Resources(cpus=cpus)) for _ in range(3)]
     high = submit(session, "true", resources=Resources(cpus=cpus, priority=5))
-    deadline = time.monotonic() + WAIT_S
     while high.state is not State.QUEUED and time.monotonic() < deadline:
         session.wait([blocker], timeout=0.05)
     gate.touch()

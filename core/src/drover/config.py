@@ -64,9 +64,7 @@ class Config:
         return out
 
 
-def load(
-    start: Path | None = None, variables: Mapping[str, str] | None = None
-) -> Config:
+def load(start: Path | None = None, variables: Mapping[str, str] | None = None) -> Config:
     """Read all settings.
 
     Args:
@@ -129,7 +127,8 @@ def _value(text: str) -> Any:
 
 def _check(setting: Setting) -> None:
     top, _, rest = setting.key.partition(".")
-    known, owner = _TOP, "settings"
+    known: tuple[str, ...] = _TOP
+    owner = "settings"
     if top in _TOP:
         if top != "engine" or rest in _ENGINE:
             return

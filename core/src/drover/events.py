@@ -115,7 +115,7 @@ class AnswerLost(AttemptEvent):
 
 @frozen(kw_only=True)
 class Withdrawn(AttemptEvent):
-    """The attempt never ran and never will; the job goes back to wait. Opens an uncounted attempt."""
+    """The attempt never ran and never will; the job waits again, for an uncounted attempt."""
 
     why: str
     ready_at: float | None = None

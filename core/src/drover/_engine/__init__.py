@@ -18,6 +18,7 @@ __all__ = [
     "attempt_of",
     "engine_info",
     "ensure",
+    "execute",
     "socket_path",
     "start",
     "stop",

@@ -181,16 +181,16 @@ class Calls:
             self._engine.desk.tell(
                 job.n,
                 e.AnswerLost(
-                    at=now, attempt=job.attempt, message="the engine was gone when it was handed over"
+                    at=now,
+                    attempt=job.attempt,
+                    message="the engine was gone when it was handed over",
                 ),
             )
         runtime.try_again_later(job.token, now - since)
 
     # Requests
 
-    def _carry_out(
-        self, runtime: Runtime, rows: Sequence[tuple[JobRecord, i.CarryOut]]
-    ) -> None:
+    def _carry_out(self, runtime: Runtime, rows: Sequence[tuple[JobRecord, i.CarryOut]]) -> None:
         orders = [
             Order(attempt=attempt_of(job), request=order.request)
             for job, order in rows
@@ -220,9 +220,7 @@ class Calls:
             for order in able:
                 row = told.get(order.request.id)
                 if row is None:
-                    runtime.try_again_later(
-                        order.request.id, self._engine.now - order.request.at
-                    )
+                    runtime.try_again_later(order.request.id, self._engine.now - order.request.at)
                     self._engine.look_again(order.attempt.token)
                 else:
                     runtime.settled(order.request.id)
@@ -264,9 +262,7 @@ class Calls:
             ),
         )
 
-    def _close(
-        self, runtime: Runtime, rows: Sequence[tuple[JobRecord, i.CloseAttempt]]
-    ) -> None:
+    def _close(self, runtime: Runtime, rows: Sequence[tuple[JobRecord, i.CloseAttempt]]) -> None:
         if not runtime.key_is_claim:
             return
         tokens = tuple(
@@ -352,9 +348,7 @@ class Calls:
         if job.state is not State.STAGING_IN:
             return
         if row.ok:
-            self._engine.desk.tell(
-                job.n, e.StagedIn(at=self._engine.now, attempt=job.attempt)
-            )
+            self._engine.desk.tell(job.n, e.StagedIn(at=self._engine.now, attempt=job.attempt))
             return
         self._end(
             job,

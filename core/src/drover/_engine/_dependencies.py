@@ -72,8 +72,10 @@ def judge_all(desk: Desk, reader: Reader, writer: Writer, job: JobRecord, now: f
             verdict = _array_fulfilled(reader, on_id, condition)
         else:
             # One that was purged had ended; how, its journal can no longer tell.
-            verdict = fulfilled(condition, states[on_id]) if on_id in states else (
-                condition is Condition.ENDED
+            verdict = (
+                fulfilled(condition, states[on_id])
+                if on_id in states
+                else (condition is Condition.ENDED)
             )
         if verdict is False:
             state = states.get(on_id)

@@ -7,7 +7,7 @@ from typing import Final
 
 from drover import machine
 from drover.errors import IllegalTransitionError
-from drover.events import AttemptEvent, Ended, EvidenceNoted, Event
+from drover.events import AttemptEvent, Ended, Event, EvidenceNoted
 from drover.models import JobRecord
 from drover.states import ENDED, PLACED, State
 

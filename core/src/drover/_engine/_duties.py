@@ -62,9 +62,7 @@ def _admit(this: "Engine", job: JobRecord, _order: i.AdmitJob) -> bool:
         if holds
     ]
     until = spec.not_before
-    this.desk.tell(
-        job.n, e.Deferred(at=this.now, why=" and ".join(why) or "its turn", until=until)
-    )
+    this.desk.tell(job.n, e.Deferred(at=this.now, why=" and ".join(why) or "its turn", until=until))
     if spec.after:
         this.check_dependencies(job.n)
     return True
@@ -167,9 +165,7 @@ def _close_attempt(this: "Engine", job: JobRecord, order: i.CloseAttempt) -> boo
 def _refuse(this: "Engine", job: JobRecord, request: Request, why: str) -> bool:
     this.desk.tell(
         job.n,
-        e.ControlSettled(
-            at=this.now, request_id=request.id, verdict=Verdict.REFUSED, message=why
-        ),
+        e.ControlSettled(at=this.now, request_id=request.id, verdict=Verdict.REFUSED, message=why),
     )
     return True
 
@@ -224,4 +220,3 @@ def job_of_token(store_id: str, token: str) -> tuple[str, int] | None:
     if not head.startswith(store_id + "-") or not attempt.isdecimal():
         return None
     return head[len(store_id) + 1 :], int(attempt)
-

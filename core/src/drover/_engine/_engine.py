@@ -20,7 +20,7 @@ from drover._engine._attempts import attempt_of, variables_of
 from drover._engine._calls import Calls
 from drover._engine._desk import Desk
 from drover._engine._duties import do_duties, job_of_token, new_token
-from drover._engine._lanes import Lane, Reply, ThreadLane
+from drover._engine._lanes import Call, Lane, Reply, ThreadLane
 from drover._engine._observers import Observers
 from drover._engine._runtime import MOST_TURNS, Runtime
 from drover._engine._runtime import Phase as RuntimePhase
@@ -41,9 +41,16 @@ from drover.models import (
 from drover.states import PLACED, State
 
 _log: Final = logging.getLogger(__name__)
+STOP_S: Final = 5.0
+"""How long a backend may take to let go when the engine leaves."""
 
 Loader = Callable[[str, BackendContext, Config], Backend]
 LaneMaker = Callable[[Backend, Callable[[Reply], None]], Lane]
+
+
+def _nothing_follows(_answer: object, error: DroverError | None) -> None:
+    if error is not None:
+        _log.warning("%s", error)
 
 
 class Engine:
@@ -67,11 +74,11 @@ class Engine:
         self._tell_clients = tell_clients
         self._load = load
         self._lanes = lanes or (lambda backend, reply: ThreadLane(backend, store.clock, reply))
-        self._lock = threading.Lock()
+        self._returned = threading.Event()
         self._replies: deque[Reply] = deque()
-        self._reports: deque[
-            tuple[Runtime, Sequence[Observation], Callable[[], None] | None]
-        ] = deque()
+        self._reports: deque[tuple[Runtime, Sequence[Observation], Callable[[], None] | None]] = (
+            deque()
+        )
         self._answers: deque[OrderAnswer] = deque()
         self._receipts: list[Callable[[], None]] = []
         self._again: set[int] = set()
@@ -98,6 +105,7 @@ class Engine:
 
     def _reply(self, reply: Reply) -> None:
         self._replies.append(reply)
+        self._returned.set()
         self._wake()
 
     def _report(
@@ -304,7 +312,7 @@ class Engine:
             runtime = self._runtime(name)
             if runtime is not None:
                 runtime.call(
-                    "drover_forget", set(), {"attempts": tuple(attempts)}, lambda _a, _e: None
+                    "drover_forget", set(), {"attempts": tuple(attempts)}, _nothing_follows
                 )
         if expired:
             self.writer.forget([job.n for job in expired])
@@ -410,23 +418,22 @@ class Engine:
     def close(self) -> None:
         """Let backends go. Jobs go on."""
         for runtime in self.runtimes.values():
-            done = threading.Event()
             if runtime.phase is RuntimePhase.READY:
-                runtime.call(
-                    "drover_stop", set(), {}, lambda _a, _e, done=done: done.set()
-                )
-                self._drain_until(done)
+                stopping = Call(hook="drover_stop", arguments={}, then=_nothing_follows)
+                runtime.control.add(stopping)
+                self._await_reply(stopping)
             runtime.control.close()
             runtime.data.close()
 
-    def _drain_until(self, done: threading.Event) -> None:
-        deadline = self.store.clock.monotonic() + 5.0
-        while not done.is_set() and self.store.clock.monotonic() < deadline:
+    def _await_reply(self, call: Call) -> None:
+        """Wait for one call to come back; what else comes back is of no use any more."""
+        deadline = self.store.clock.monotonic() + STOP_S
+        while self.store.clock.monotonic() < deadline:
             while self._replies:
-                reply = self._replies.popleft()
-                if reply.call.hook == "drover_stop":
-                    reply.deliver()
-            done.wait(0.005)
+                if self._replies.popleft().call is call:
+                    return
+            self._returned.wait(STOP_S / 100)
+            self._returned.clear()
 
     # Backends
 
@@ -434,9 +441,7 @@ class Engine:
         options = self._config.table(f"backends.{name}") if name else {}
         options.pop("plugin", None)
 
-        def report(
-            seen: Sequence[Observation], on_durable: Callable[[], None] | None
-        ) -> None:
+        def report(seen: Sequence[Observation], on_durable: Callable[[], None] | None) -> None:
             if runtime is not None:
                 self._report(runtime, seen, on_durable)
 
@@ -599,4 +604,3 @@ class Engine:
         self.desk.tell(
             job.n, e.Withdrawn(at=self.now, attempt=job.attempt, why=why, ready_at=ready_at)
         )
-

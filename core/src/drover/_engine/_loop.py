@@ -63,9 +63,7 @@ class EngineLoop:
         self._info = dict(info)
         self._load = load
         self._lanes = lanes
-        self._idle_s = (
-            float(config.get("engine.idle_s", IDLE_S)) if idle_s is None else idle_s
-        )
+        self._idle_s = float(config.get("engine.idle_s", IDLE_S)) if idle_s is None else idle_s
         self._published: list[dict[str, Any]] | None = None
         self._idle_since: float | None = None
         self.stop: Final = Stop()
@@ -137,7 +135,8 @@ class EngineLoop:
 
     def _leaves(self, engine: Engine) -> bool:
         """Leave if there was nothing to do for long, giving the lease back in the very
-        transaction that finds so."""
+        transaction that finds so.
+        """
         if not engine.is_idle():
             self._idle_since = None
             return False

@@ -30,7 +30,7 @@ class Observers:
         try:
             delay_s = self._retry(job=job, outcome=event.outcome)
         # A policy is a stranger's code: the specification's own retry decides instead.
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("drover_job_should_retry failed")
             return event
         if delay_s is None:
@@ -52,5 +52,5 @@ class Observers:
         try:
             hook(**arguments)  # type: ignore[operator]
         # An observer is a stranger's code: the job must not feel it.
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("an observer failed")

@@ -80,7 +80,7 @@ def start(home: Path, project: Path | None) -> None:
     with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
         try:
             # It forks and leaves, so that the engine is nobody's child but init's.
-            done = subprocess.run(  # noqa: S603 - our own interpreter and module
+            done = subprocess.run(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -154,7 +154,9 @@ class Runtime:
         if self.next_look is not None and not self.looking:
             times.append(self.next_look)
         times.extend(
-            deadline for lane in (self.control, self.data) if (deadline := lane.deadline) is not None
+            deadline
+            for lane in (self.control, self.data)
+            if (deadline := lane.deadline) is not None
         )
         return min(times, default=None)
 

@@ -171,9 +171,7 @@ class Watching:
 
     # Absence
 
-    def _absent(
-        self, runtime: Runtime, asked: dict[str, int], rows: Sequence[Observation]
-    ) -> None:
+    def _absent(self, runtime: Runtime, asked: dict[str, int], rows: Sequence[Observation]) -> None:
         """Wait out the grace of jobs that a good answer does not name, then call them LOST."""
         engine = self._engine
         listed = set()
@@ -207,4 +205,3 @@ class Watching:
         why = f"the backend has not listed it for {grace:g} s, and nothing tells how it ended"
         outcome = machine.lost(why, job.reports)
         engine.desk.tell(job.n, e.Ended(at=engine.now, attempt=job.attempt, outcome=outcome))
-

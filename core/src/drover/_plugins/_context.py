@@ -27,9 +27,7 @@ class CompletedCommand:
     stderr: str
 
 
-def _nobody_listens(
-    _seen: Sequence[Observation], _on_durable: Callable[[], None] | None
-) -> None:
+def _nobody_listens(_seen: Sequence[Observation], _on_durable: Callable[[], None] | None) -> None:
     """Drop a report: a client process asks, it does not observe."""
 
 
@@ -52,7 +50,7 @@ class BackendContext:
         self,
         argv: Sequence[str],
         *,
-        input: bytes = b"",  # noqa: A002 - the name that subprocess has
+        input: bytes = b"",
         timeout_s: float = 30.0,
     ) -> CompletedCommand:
         """Execute a command without a shell, in a clean environment.
@@ -61,7 +59,7 @@ class BackendContext:
             UnreachableError: It is not there, or did not end in time and was killed.
         """
         try:
-            done = subprocess.run(  # noqa: S603 - an argv of ours, no shell
+            done = subprocess.run(
                 list(argv),
                 input=input,
                 capture_output=True,

@@ -3,10 +3,38 @@
 from collections.abc import Mapping
 from typing import Final
 
-_PREFIXES: Final = ("SLURM", "SBATCH_", "SRUN_", "SGE_", "PMI", "PMIX", "PBS_", "XDG_", "DBUS_", "DROVER_")
-_NAMES: Final = frozenset({"JOB_ID", "JOB_NAME", "ARC", "ENVIRONMENT", "NSLOTS", "NHOSTS", "NQUEUES", "PE_HOSTFILE", "REQUEST", "RESTARTED", "TMPDIR_SGE", "QUEUE"})
+_PREFIXES: Final = (
+    "SLURM",
+    "SBATCH_",
+    "SRUN_",
+    "SGE_",
+    "PMI",
+    "PMIX",
+    "PBS_",
+    "XDG_",
+    "DBUS_",
+    "DROVER_",
+)
+_NAMES: Final = frozenset(
+    {
+        "JOB_ID",
+        "JOB_NAME",
+        "ARC",
+        "ENVIRONMENT",
+        "NSLOTS",
+        "NHOSTS",
+        "NQUEUES",
+        "PE_HOSTFILE",
+        "REQUEST",
+        "RESTARTED",
+        "TMPDIR_SGE",
+        "QUEUE",
+    }
+)
 # What a client of the scheduler needs to find it.
-_KEPT: Final = frozenset({"SLURM_CONF", "SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_CLUSTER_NAME"})
+_KEPT: Final = frozenset(
+    {"SLURM_CONF", "SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_CLUSTER_NAME"}
+)
 # Inside a Grid Engine job these mean the outer job; elsewhere they may be the user's own.
 _GRID_ENGINE_MARK: Final = "SGE_TASK_ID"
 
@@ -14,15 +42,14 @@ _GRID_ENGINE_MARK: Final = "SGE_TASK_ID"
 def scrubbed(variables: Mapping[str, str]) -> dict[str, str]:
     """Drop what belongs to the job or session that we run in.
 
-    An inherited `SLURM_CPU_BIND`, `SLURM_EXPORT_ENV` or `XDG_RUNTIME_DIR` changes or breaks the jobs
-    that are submitted from there.
+    An inherited `SLURM_CPU_BIND`, `SLURM_EXPORT_ENV` or `XDG_RUNTIME_DIR` changes or breaks the
+    jobs that are submitted from there.
     """
     inside = _GRID_ENGINE_MARK in variables
     return {
         name: value
         for name, value in variables.items()
-        if name in _KEPT
-        or not (name.startswith(_PREFIXES) or (inside and name in _NAMES))
+        if name in _KEPT or not (name.startswith(_PREFIXES) or (inside and name in _NAMES))
     }
 
 

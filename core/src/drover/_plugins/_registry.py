@@ -89,9 +89,7 @@ def backend_names(config: Config) -> dict[str, BackendName]:
             raise ConfigError(f"backends.{name}", "is not a table; write [backends.NAME]")
         options = dict(table)
         plugin = options.pop("plugin", name)
-        out[name] = BackendName(
-            name=name, plugin=plugin, point=points.get(plugin), options=options
-        )
+        out[name] = BackendName(name=name, plugin=plugin, point=points.get(plugin), options=options)
     return out
 
 
@@ -209,9 +207,7 @@ def register(manager: pluggy.PluginManager, name: str, plugin: object) -> None:
 
 def _methods(plugin: object) -> Iterator[tuple[str, Any]]:
     for name in dir(plugin):
-        if name.startswith("drover_") or hasattr(
-            inspect.getattr_static(plugin, name, None), _MARK
-        ):
+        if name.startswith("drover_") or hasattr(inspect.getattr_static(plugin, name, None), _MARK):
             yield name, getattr(plugin, name)
 
 

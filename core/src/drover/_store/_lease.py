@@ -43,14 +43,10 @@ def read(connection: sqlite3.Connection, clock: Clock) -> LeaseHolder:
         and clock.monotonic() < expires
         and process_started(pid) == process
     )
-    return LeaseHolder(
-        epoch=epoch, pid=pid, live=live, released=pid == 0, info=json.loads(info)
-    )
+    return LeaseHolder(epoch=epoch, pid=pid, live=live, released=pid == 0, info=json.loads(info))
 
 
-def acquire(
-    connection: sqlite3.Connection, clock: Clock, info: Mapping[str, Any]
-) -> int | None:
+def acquire(connection: sqlite3.Connection, clock: Clock, info: Mapping[str, Any]) -> int | None:
     """Take the lease, inside the caller's transaction.
 
     Returns:
@@ -92,9 +88,7 @@ def renew(connection: sqlite3.Connection, clock: Clock, info: Mapping[str, Any] 
     if info is None:
         connection.execute("UPDATE lease SET expires = ?", (expires,))
     else:
-        connection.execute(
-            "UPDATE lease SET expires = ?, info = ?", (expires, json.dumps(info))
-        )
+        connection.execute("UPDATE lease SET expires = ?, info = ?", (expires, json.dumps(info)))
 
 
 def release(connection: sqlite3.Connection) -> None:

@@ -21,7 +21,8 @@ class NetworkFileSystemWarning(UserWarning):
 
 def default_home() -> Path:
     """Give the store's folder that is used where nobody names one: `DROVER_HOME`, or the
-    user's data folder."""
+    user's data folder.
+    """
     named = os.environ.get("DROVER_HOME")
     return Path(named) if named else Path(platformdirs.user_data_dir("drover", appauthor=False))
 

@@ -73,7 +73,7 @@ class Sealer:
 
     def seal(self, digest: str, variables: Mapping[str, str]) -> bytes:
         """Encrypt variables; *digest* is bound to them."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - slow
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = os.urandom(_NONCE)
         text = json.dumps(dict(variables)).encode()
@@ -85,8 +85,8 @@ class Sealer:
         Raises:
             StoreUnusableError: The key is missing or is not the one.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - slow
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         if self._key is None:
             raise StoreUnusableError("", "its key file is missing, so environments cannot be read")

@@ -182,9 +182,7 @@ class Writer:
 
     def _index(self, spec: JobSpec, job_id: str, first: int, size: int, seq: int) -> None:
         if spec.array is not None:
-            self._sql.execute(
-                "INSERT INTO arrays VALUES (?, ?, ?, ?)", (job_id, first, size, seq)
-            )
+            self._sql.execute("INSERT INTO arrays VALUES (?, ?, ?, ?)", (job_id, first, size, seq))
         for tag in spec.tags:
             self._sql.executemany(
                 "INSERT INTO tags VALUES (?, ?)", ((tag, first + k) for k in range(size))
@@ -192,10 +190,7 @@ class Writer:
         for dependency in spec.after:
             self._sql.executemany(
                 "INSERT OR IGNORE INTO dependencies (n, on_id, condition) VALUES (?, ?, ?)",
-                (
-                    (first + k, dependency.job, dependency.condition.value)
-                    for k in range(size)
-                ),
+                ((first + k, dependency.job, dependency.condition.value) for k in range(size)),
             )
 
     def _keep(self, variables: Mapping[str, str]) -> str:
@@ -233,7 +228,8 @@ class Writer:
 
     def forget(self, ns: Sequence[int]) -> None:
         """Delete jobs with their journal. The specification of an array stays while one of
-        its elements is there."""
+        its elements is there.
+        """
         rows = [(n,) for n in ns]
         arrays = {
             row[0]
@@ -242,9 +238,7 @@ class Writer:
                 "SELECT array_id FROM jobs WHERE n = ? AND array_id IS NOT NULL", (n,)
             )
         }
-        self._sql.executemany(
-            "DELETE FROM keys WHERE id = (SELECT id FROM jobs WHERE n = ?)", rows
-        )
+        self._sql.executemany("DELETE FROM keys WHERE id = (SELECT id FROM jobs WHERE n = ?)", rows)
         for table in ("tags", "dependencies"):
             self._sql.executemany(f"DELETE FROM {table} WHERE n = ?", rows)  # noqa: S608 - constant
         self._sql.executemany(
@@ -268,9 +262,7 @@ class Writer:
             self._sql.execute("DELETE FROM arrays WHERE id = ?", (array_id,))
 
 
-def _rows(
-    event: Submitted, job_id: str, first: int, seq: int, now: float
-) -> list[tuple[Any, ...]]:
+def _rows(event: Submitted, job_id: str, first: int, seq: int, now: float) -> list[tuple[Any, ...]]:
     """Make the rows of a job, or of all elements of an array."""
     array = event.spec.array
     pristine = machine.create(event, job_id=job_id, n=first)

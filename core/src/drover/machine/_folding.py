@@ -87,7 +87,7 @@ def _attempt_closed(job: JobRecord, event: e.AttemptClosed) -> Changes:
     return {"token_closed": True} if event.token == job.token else {}
 
 
-def _started(job: JobRecord, event: e.Started) -> Changes:
+def _started(_job: JobRecord, event: e.Started) -> Changes:
     changes: Changes = {
         "state": State.RUNNING,
         "started_at": event.at,

@@ -1,4 +1,4 @@
-"""What follows from an observation: facts, or nothing. Late, repeated and foreign rows move nothing."""
+"""What follows from an observation. Late, repeated and foreign rows move nothing."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ def is_about(job: JobRecord, seen: Observation) -> bool:
     later = seen.submitted_at - job.native_submitted_at
     if (seen.restart or 0) > job.restart:
         return later >= -CLOCK_SLACK_S
-    return abs(later) <= CLOCK_SLACK_S or bool(seen.restart) and later > 0
+    return abs(later) <= CLOCK_SLACK_S or (bool(seen.restart) and later > 0)
 
 
 def events_of(job: JobRecord, seen: Observation, *, settle_s: float) -> tuple[e.Event, ...]:
@@ -62,9 +62,7 @@ def events_of(job: JobRecord, seen: Observation, *, settle_s: float) -> tuple[e.
     return moves + _notes(job, seen, moves)
 
 
-def _moves(
-    job: JobRecord, seen: Observation, restart: int, settle_s: float
-) -> tuple[e.Event, ...]:
+def _moves(job: JobRecord, seen: Observation, restart: int, settle_s: float) -> tuple[e.Event, ...]:
     match seen.phase:
         case Phase.QUEUED:
             return _seen_queued(job, seen, restart)
@@ -80,9 +78,7 @@ def _moves(
             return ()
 
 
-def _notes(
-    job: JobRecord, seen: Observation, moves: tuple[e.Event, ...]
-) -> tuple[e.Event, ...]:
+def _notes(job: JobRecord, seen: Observation, moves: tuple[e.Event, ...]) -> tuple[e.Event, ...]:
     if any(isinstance(move, e.Ended | e.Withdrawn) for move in moves):
         return ()
     notes: list[e.Event] = []
@@ -121,9 +117,7 @@ def _accepted(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:
 def _restarted(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
     if restart == job.restart or job.state in (State.SUBMITTING, State.LOST):
         return ()
-    return (
-        e.Restarted(at=seen.at, attempt=job.attempt, restart=restart, source=seen.source),
-    )
+    return (e.Restarted(at=seen.at, attempt=job.attempt, restart=restart, source=seen.source),)
 
 
 def _started(job: JobRecord, seen: Observation, restart: int) -> e.Started:
@@ -205,9 +199,7 @@ def _seen_unrun(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:
     if any(request.verb.ends_job for request in job.pending):
         return (end_of(job, unrun_outcome(job, Reason.CANCELLED), seen.at),)
     return (
-        e.Withdrawn(
-            at=seen.at, attempt=job.attempt, why="its wrapper left without running it"
-        ),
+        e.Withdrawn(at=seen.at, attempt=job.attempt, why="its wrapper left without running it"),
     )
 
 

@@ -34,7 +34,7 @@ def owed(job: JobRecord) -> tuple[i.Instruction, ...]:
     return duty
 
 
-def _duty(job: JobRecord) -> tuple[i.Instruction, ...]:  # noqa: PLR0911 - one return per state
+def _duty(job: JobRecord) -> tuple[i.Instruction, ...]:
     match job.state:
         case State.NEW:
             return _on_arrival(job)

@@ -327,4 +327,3 @@ class Approval(StrEnum):
     ASK = "ask"
     """A person must say yes."""
     NO = "no"
-

@@ -137,9 +137,8 @@ class Outcome:
     @property
     def retryable(self) -> bool:
         """Tell whether another attempt could end otherwise and would run nothing twice."""
-        return not self.succeeded and (
-            self.reason in RETRYABLE or self.started is Started.NO and self.reason is Reason.REFUSED
-        )
+        unrun = self.started is Started.NO and self.reason is Reason.REFUSED
+        return not self.succeeded and (self.reason in RETRYABLE or unrun)
 
     def describe(self) -> str:
         """Say in one line how it ended."""

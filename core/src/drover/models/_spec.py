@@ -3,22 +3,39 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import Attribute, field, fields, frozen
 
 from drover.errors import InvalidSpecError, UnknownFieldError
+from drover.models._converting import (
+    NOTHING,
+    show_names,
+    to_argv,
+    to_cwd,
+    to_deadline,
+    to_disk,
+    to_env,
+    to_expiry,
+    to_indices,
+    to_launcher,
+    to_memory,
+    to_not_before,
+    to_period,
+    to_post_launch,
+    to_pre_launch,
+    to_stderr,
+    to_stdin,
+    to_stdout,
+    to_tags,
+    to_wall_time,
+)
 from drover.models._outcome import RETRYABLE, Reason
-from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
 
 MAX_ARRAY: Final = 1_000_000
-"""Most elements of one array. Slurm's largest MaxArraySize is 4,000,001; sites set 1,001 to 100,001."""
+"""Most elements of one array; sites set Slurm's MaxArraySize to 1,001 or 100,001."""
 MAX_COUNT: Final = 1_000_000
 """Most tasks, cpus, gpus or nodes: more is a typing error on any machine there is."""
-
-_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
-PathText = str | os.PathLike[str]
 
 
 class Condition(StrEnum):
@@ -58,10 +75,6 @@ def _count(minimum: int) -> Any:
     return check
 
 
-def _optional(name: str, parse: Any) -> Any:
-    return lambda value: None if value is None else parse(name, value)
-
-
 @frozen(kw_only=True)
 class Resources:
     """What a job needs. Sizes in bytes, times in seconds, both also as text with a unit."""
@@ -71,12 +84,12 @@ class Resources:
     """Per task."""
     gpus: int = field(default=0, validator=_count(0))
     """Per task."""
-    memory: int | None = field(default=None, converter=_optional("memory", parse_bytes))
+    memory: int | None = field(default=None, converter=to_memory)
     """Bytes per node. `None`: no limit asked for."""
-    disk: int | None = field(default=None, converter=_optional("disk", parse_bytes))
+    disk: int | None = field(default=None, converter=to_disk)
     """Bytes of scratch per node."""
     nodes: int = field(default=1, validator=_count(1))
-    wall_time: float | None = field(default=None, converter=_optional("wall_time", parse_seconds))
+    wall_time: float | None = field(default=None, converter=to_wall_time)
     """Seconds from the start. `None`: the backend's own limit."""
     exclusive: bool = False
     queue: str | None = None
@@ -142,28 +155,6 @@ class Retry:
         return min(self.max_backoff_s, self.backoff_s * self.factor ** min(failures - 1, 64))
 
 
-def _indices(value: object) -> range | tuple[int, ...]:
-    if isinstance(value, bool):
-        raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
-    if isinstance(value, int):
-        value = range(value)
-    if not isinstance(value, range):
-        if isinstance(value, str) or not isinstance(value, Iterable):
-            raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
-        value = tuple(value)
-        if not all(isinstance(index, int) and index >= 0 for index in value):
-            raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
-        if len(set(value)) != len(value):
-            raise InvalidSpecError("array.indices", value, "an index stands there twice")
-    elif len(value) and min(value[0], value[-1]) < 0:
-        raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
-    if not 1 <= len(value) <= MAX_ARRAY:
-        raise InvalidSpecError(
-            "array.indices", len(value), f"an array has 1 to {MAX_ARRAY:,} elements"
-        )
-    return value
-
-
 @frozen(kw_only=True)
 class Array:
     """Many jobs of one specification, told apart by an index.
@@ -172,76 +163,21 @@ class Array:
     `stdin`, `stdout` and `stderr` stands for it.
     """
 
-    indices: range | tuple[int, ...] = field(converter=_indices)
+    indices: range | tuple[int, ...] = field(converter=to_indices)
     """A count, a range or a list of distinct whole numbers from 0."""
     max_running: int | None = field(default=None)
     """How many elements may be placed at the same time. `None`: no limit."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a limit that would let no element run."""
+        """Refuse an empty array, and a limit that would let no element run."""
+        if not 1 <= len(self.indices) <= MAX_ARRAY:
+            raise InvalidSpecError(
+                "array.indices", len(self.indices), f"an array has 1 to {MAX_ARRAY:,} elements"
+            )
         if self.max_running is not None and not 1 <= self.max_running <= MAX_ARRAY:
             raise InvalidSpecError(
                 "array.max_running", self.max_running, f"it lies between 1 and {MAX_ARRAY:,}"
             )
-
-
-def _argv(value: object) -> tuple[str, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        raise InvalidSpecError(
-            "argv",
-            value,
-            "give a list of words, such as ['echo', 'hi']; for shell text use drover.script(...)",
-        )
-    words = tuple(
-        os.fsdecode(word) if isinstance(word, bytes | os.PathLike) else word for word in value
-    )
-    if not words or words[0] == "":
-        raise InvalidSpecError("argv", list(words), "it needs at least the command's name")
-    for word in words:
-        if not isinstance(word, str):
-            raise InvalidSpecError("argv", word, "each word is a str, bytes or a path")
-        if "\0" in word:
-            raise InvalidSpecError("argv", word, "no argument can hold a NUL character")
-    return words
-
-
-def _path(name: str) -> Any:
-    def convert(value: "PathText | bytes | None") -> str | None:
-        if value is None:
-            return None
-        if not isinstance(value, str | bytes | os.PathLike):
-            raise InvalidSpecError(name, value, "give a path")
-        text = os.fsdecode(value)
-        if "\0" in text or not text:
-            raise InvalidSpecError(name, text, "a path is not empty and has no NUL character")
-        return text
-
-    return convert
-
-
-def _env(value: Mapping[str, object]) -> Mapping[str, str]:
-    if not value:
-        return _NONE
-    if not isinstance(value, Mapping):
-        raise InvalidSpecError("env", value, "give a mapping of names to values")
-    out: dict[str, str] = {}
-    for name, entry in value.items():
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise InvalidSpecError("env", name, "a variable's name is text without '=' and NUL")
-        if not isinstance(entry, str | os.PathLike) or "\0" in os.fspath(entry):
-            # The value may be a secret: say only whose it is.
-            raise InvalidSpecError("env", name, "its value must be text without NUL")
-        out[name] = os.fspath(entry)
-    return out
-
-
-def _tags(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        value = (value,)
-    tags = tuple(dict.fromkeys(value))
-    if not all(isinstance(tag, str) and tag for tag in tags):
-        raise InvalidSpecError("tags", tags, "a tag is text and not empty")
-    return tags
 
 
 def _dependencies(value: "Iterable[Dependency | str] | Dependency | str") -> tuple[Dependency, ...]:
@@ -265,10 +201,6 @@ def _transfers(value: "Iterable[Transfer | tuple[str, str]]") -> tuple[Transfer,
     return tuple(out)
 
 
-def _launcher(value: str | None) -> str | None:
-    return None if value in (None, "", "none") else value
-
-
 # Shared by all specifications that do not say otherwise: they are frozen.
 _PLAIN: Final = Resources()
 _ONCE: Final = Retry()
@@ -282,27 +214,27 @@ class JobSpec:
     before submission, see `Session.plan`.
     """
 
-    argv: tuple[str, ...] = field(converter=_argv)
+    argv: tuple[str, ...] = field(converter=to_argv)
     """The command and its arguments, each one word. Never a shell string."""
     name: str | None = None
-    cwd: str | None = field(default=None, converter=_path("cwd"))
+    cwd: str | None = field(default=None, converter=to_cwd)
     """`None`: the client's working directory at submission."""
-    env: Mapping[str, str] = field(default=_NONE, converter=_env, repr=sorted)
+    env: Mapping[str, str] = field(default=NOTHING, converter=to_env, repr=show_names)
     """Variables to set. Their values may be secret: they are never listed or logged."""
     inherit_env: bool = True
     """Whether the client's environment at submission is the base, less schedulers' variables."""
-    stdin: str | None = field(default=None, converter=_path("stdin"))
-    stdout: str | None = field(default=None, converter=_path("stdout"))
+    stdin: str | None = field(default=None, converter=to_stdin)
+    stdout: str | None = field(default=None, converter=to_stdout)
     """`None`: a file that drover keeps. `%j` is the job's id, `%a` its array index."""
-    stderr: str | None = field(default=None, converter=_path("stderr"))
+    stderr: str | None = field(default=None, converter=to_stderr)
     join_output: bool = False
     """Send stderr where stdout goes."""
     resources: Resources = _PLAIN
-    launcher: str | None = field(default=None, converter=_launcher)
+    launcher: str | None = field(default=None, converter=to_launcher)
     """`"mpirun"`, `"srun"`...: what starts the tasks. `None`: the command itself."""
-    pre_launch: str | None = field(default=None, converter=_path("pre_launch"))
+    pre_launch: str | None = field(default=None, converter=to_pre_launch)
     """A shell script sourced before the command, in the same environment."""
-    post_launch: str | None = field(default=None, converter=_path("post_launch"))
+    post_launch: str | None = field(default=None, converter=to_post_launch)
     """A shell script sourced after the command. The job keeps the command's exit code."""
     after: tuple[Dependency, ...] = field(default=(), converter=_dependencies)
     array: Array | None = None
@@ -311,23 +243,21 @@ class JobSpec:
     """Let the scheduler run the same attempt again. The command may then run twice."""
     inputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
     outputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
-    tags: tuple[str, ...] = field(default=(), converter=_tags)
+    tags: tuple[str, ...] = field(default=(), converter=to_tags)
     hold: bool = False
     """Keep it from starting until `release`."""
-    not_before: float | None = field(default=None, converter=_optional("not_before", parse_instant))
+    not_before: float | None = field(default=None, converter=to_not_before)
     """Seconds since 1970 UTC, or a datetime with a zone: it does not start earlier."""
-    deadline: float | None = field(default=None, converter=_optional("deadline", parse_instant))
+    deadline: float | None = field(default=None, converter=to_deadline)
     """Instant at which it is ended (reason DEADLINE) if it has not ended by itself."""
-    period: float | None = field(default=None, converter=_optional("period", parse_seconds))
+    period: float | None = field(default=None, converter=to_period)
     """Run it again and again, this many seconds apart."""
-    expires_after: float | None = field(
-        default=None, converter=_optional("expires_after", parse_seconds)
-    )
+    expires_after: float | None = field(default=None, converter=to_expiry)
     """Forget the job, its output included, this many seconds after its end."""
     container: str | None = None
     parent: str | None = None
     """The id of the job that submitted this one."""
-    native: Mapping[str, Mapping[str, Any]] = _NONE
+    native: Mapping[str, Mapping[str, Any]] = NOTHING
     """Options for one backend, by its name. A backend refuses options it does not know."""
 
     def __attrs_post_init__(self) -> None:
@@ -336,13 +266,13 @@ class JobSpec:
             raise InvalidSpecError("name", self.name, "at most 1,024 characters, no NUL")
         if self.join_output and self.stderr is not None:
             raise InvalidSpecError("stderr", self.stderr, "join_output sends it to stdout")
-        if not isinstance(self.resources, Resources):
+        if not isinstance(self.resources, Resources):  # type: ignore[redundant-expr]
             raise InvalidSpecError("resources", self.resources, "give a drover.Resources")
 
     @property
     def label(self) -> str:
         """Give the name, or the command's own name."""
-        return self.name or os.path.basename(self.argv[0]) or self.argv[0]
+        return self.name or self.argv[0].rpartition("/")[2] or self.argv[0]
 
 
 SPEC_FIELDS: Final = tuple(attribute.name for attribute in fields(JobSpec))

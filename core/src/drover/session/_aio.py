@@ -58,9 +58,7 @@ class AsyncSession:
         """Do as `Session.wait`. A cancelled task leaves the jobs as they are."""
         return await asyncio.to_thread(self._session.wait, jobs, timeout, when)
 
-    async def as_completed(
-        self, jobs: Jobs, timeout: float | None = None
-    ) -> AsyncIterator[Job]:
+    async def as_completed(self, jobs: Jobs, timeout: float | None = None) -> AsyncIterator[Job]:
         """Do as `Session.as_completed`."""
         rows = self._session.as_completed(jobs, timeout)
         while True:
@@ -73,9 +71,7 @@ class AsyncSession:
         self, jobs: Jobs, *, grace_s: float | None = None, timeout: float = 30.0
     ) -> list[CancelVerdict]:
         """Do as `Session.cancel`."""
-        return await asyncio.to_thread(
-            self._session.cancel, jobs, grace_s=grace_s, timeout=timeout
-        )
+        return await asyncio.to_thread(self._session.cancel, jobs, grace_s=grace_s, timeout=timeout)
 
     async def ask(self, jobs: Jobs, verb: Verb, **options: Any) -> list[CancelVerdict]:
         """Do as `Session.ask`."""
@@ -83,17 +79,11 @@ class AsyncSession:
 
     async def retry(self, jobs: Jobs, *, may_run_twice: bool = False) -> list[Job]:
         """Do as `Session.retry`."""
-        return await asyncio.to_thread(
-            self._session.retry, jobs, may_run_twice=may_run_twice
-        )
+        return await asyncio.to_thread(self._session.retry, jobs, may_run_twice=may_run_twice)
 
-    async def purge(
-        self, *, jobs: Jobs | None = None, ended_before: float | None = None
-    ) -> int:
+    async def purge(self, *, jobs: Jobs | None = None, ended_before: float | None = None) -> int:
         """Do as `Session.purge`."""
-        return await asyncio.to_thread(
-            self._session.purge, jobs=jobs, ended_before=ended_before
-        )
+        return await asyncio.to_thread(self._session.purge, jobs=jobs, ended_before=ended_before)
 
     async def engine_start(self) -> EngineStatus:
         """Do as `Session.engine_start`."""
@@ -118,9 +108,7 @@ class AsyncJob:
         """Do as `Job.wait`."""
         return await asyncio.to_thread(self._job.wait, timeout, check=check)
 
-    async def cancel(
-        self, *, grace_s: float | None = None, timeout: float = 30.0
-    ) -> CancelVerdict:
+    async def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> CancelVerdict:
         """Do as `Job.cancel`."""
         return await asyncio.to_thread(self._job.cancel, grace_s=grace_s, timeout=timeout)
 

@@ -41,9 +41,7 @@ def _store(session: "Session") -> Iterator[Diagnosis]:
     else:
         yield _ok("store", f"{session.home}: the database is whole")
     if session.read_only:
-        yield Diagnosis(
-            subject="store", health=Health.WARNING, message=session.store.why_read_only
-        )
+        yield Diagnosis(subject="store", health=Health.WARNING, message=session.store.why_read_only)
     kind = file_system(session.home)
     if is_network(kind):
         yield Diagnosis(
@@ -117,9 +115,7 @@ def _backend(session: "Session", name: str) -> Iterator[Diagnosis]:
         findings = loaded.call("drover_diagnose") or ()
     except DroverError as exc:
         trace = getattr(exc, "traceback", "")
-        yield Diagnosis(
-            subject=subject, health=Health.ERROR, message=f"{exc}\n{trace}".strip()
-        )
+        yield Diagnosis(subject=subject, health=Health.ERROR, message=f"{exc}\n{trace}".strip())
         return
     yield _ok(subject, "it can be loaded")
     for finding in findings:

@@ -201,9 +201,7 @@ class Job:
             raise JobFailed(self.id, record.state, record.outcome.describe())
         return record.outcome
 
-    def cancel(
-        self, *, grace_s: float | None = None, timeout: float = 30.0
-    ) -> CancelVerdict:
+    def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> CancelVerdict:
         """End it, and say what came of that. See `Session.cancel`."""
         return self.session.cancel([self], grace_s=grace_s, timeout=timeout)[0]
 
@@ -243,7 +241,7 @@ class Job:
     @property
     def aio(self) -> "AsyncJob":
         """Give the twin whose blocking calls can be awaited."""
-        from drover.session._aio import AsyncJob  # noqa: PLC0415 - asyncio is slow to import
+        from drover.session._aio import AsyncJob
 
         return AsyncJob(self)
 
@@ -303,8 +301,6 @@ class JobArray:
         """
         return self.session.wait([self], timeout=timeout)
 
-    def cancel(
-        self, *, grace_s: float | None = None, timeout: float = 30.0
-    ) -> list[CancelVerdict]:
+    def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> list[CancelVerdict]:
         """End all elements."""
         return self.session.cancel([self], grace_s=grace_s, timeout=timeout)

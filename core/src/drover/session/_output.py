@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from attrs import evolve
+
 from drover._engine import attempt_of
 from drover.models import Chunk, Stream
 
@@ -31,8 +33,10 @@ class Output:
         named = spec.stdout if self._stream is Stream.STDOUT else spec.stderr
         return None if named is None else Path(spec.cwd or ".") / named
 
-    def _chunk(self, offset: int, size: int) -> Chunk | None:
+    def _chunk(self, offset: int, size: int, attempt: int | None = None) -> Chunk | None:
         record = self._job.record
+        if attempt is not None and attempt != record.attempt:
+            record = evolve(record, attempt=attempt, restart=0, token="")
         backend = self._job.session.load_backend(record.backend)
         answer: Chunk | None = backend.call(
             "drover_read_output",
@@ -43,12 +47,15 @@ class Output:
         )
         return answer
 
-    def read_bytes(self, offset: int = 0, size: int | None = None) -> bytes:
+    def read_bytes(
+        self, offset: int = 0, size: int | None = None, *, attempt: int | None = None
+    ) -> bytes:
         """Read what is there.
 
         Args:
             offset: Where to begin, in bytes.
             size: How many bytes at most; `None`: all.
+            attempt: Of an earlier attempt, by its number. `None`: the present one.
 
         Raises:
             BackendError: The output cannot be reached now.
@@ -56,7 +63,8 @@ class Output:
         pieces: list[bytes] = []
         left = size
         while left is None or left > 0:
-            chunk = self._chunk(offset, PIECE if left is None else min(PIECE, left))
+            piece = PIECE if left is None else min(PIECE, left)
+            chunk = self._chunk(offset, piece, attempt)
             if chunk is None or not chunk.data:
                 break
             pieces.append(chunk.data)
@@ -70,7 +78,8 @@ class Output:
 
     def follow_bytes(self) -> Iterator[bytes]:
         """Read what is there and what comes, until the job has ended. Begins anew with every
-        attempt."""
+        attempt.
+        """
         attempt, offset = self._job.attempt, 0
         while True:
             record = self._job.refresh()

@@ -61,9 +61,7 @@ def _forget_outside(session: "Session", jobs: Sequence[JobRecord]) -> None:
     for job in jobs:
         by_backend.setdefault(job.backend, []).append(job)
     for name, group in by_backend.items():
-        attempts = tuple(
-            attempt_of(job, token=session.token_of(job)) for job in group
-        )
+        attempts = tuple(attempt_of(job, token=session.token_of(job)) for job in group)
         try:
             session.load_backend(name).call("drover_forget", attempts=attempts)
         except DroverError as exc:

@@ -57,9 +57,7 @@ def _record(
             request = evolve(template, id=new_id(), at=now)
             writer.ask(job, ControlAsked(at=now, request=request), now)
             asked[job.n] = (job_id, request.id)
-            verdicts[job_id] = CancelVerdict(
-                job=job_id, verdict=Verdict.ASKED, verb=template.verb
-            )
+            verdicts[job_id] = CancelVerdict(job=job_id, verdict=Verdict.ASKED, verb=template.verb)
 
 
 def _too_late(job: JobRecord, verb: Verb) -> CancelVerdict:
@@ -71,9 +69,7 @@ def _too_late(job: JobRecord, verb: Verb) -> CancelVerdict:
             outcome=job.outcome,
             message=f"nobody can say whether it runs; drover resolve {job.id} --as STATE",
         )
-    return CancelVerdict(
-        job=job.id, verdict=Verdict.TOO_LATE, verb=verb, outcome=job.outcome
-    )
+    return CancelVerdict(job=job.id, verdict=Verdict.TOO_LATE, verb=verb, outcome=job.outcome)
 
 
 def _await_verdicts(
@@ -114,9 +110,7 @@ def _await_verdicts(
         for job_id, request_id in open_ones.values():
             pending = {request.id: request for request in reader.job(job_id).pending}
             if request_id in pending:
-                verdicts[job_id] = evolve(
-                    verdicts[job_id], verdict=pending[request_id].verdict
-                )
+                verdicts[job_id] = evolve(verdicts[job_id], verdict=pending[request_id].verdict)
 
 
 def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> None:
@@ -139,9 +133,7 @@ def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> Non
     session.wake_engine()
     if not lost:
         return
-    template = Request(
-        id="", verb=Verb.RETRY, by=user_name(), at=now, may_run_twice=may_run_twice
-    )
+    template = Request(id="", verb=Verb.RETRY, by=user_name(), at=now, may_run_twice=may_run_twice)
     for verdict in ask(session, lost, template, 60.0):
         if verdict.verdict is not Verdict.DONE:
             raise IllegalRequestError(verdict.job, "retry", State.LOST, str(verdict))

@@ -17,7 +17,6 @@ from drover._plugins import (
     wrappers,
 )
 from drover._store import (
-    Draft,
     JobFilter,
     JournalEntry,
     Store,
@@ -62,9 +61,7 @@ PIECE: Final = 20_000
 class Session:
     """Work on one store. May be used from several threads."""
 
-    def __init__(
-        self, store: Store, config: Config, engine: EngineMode, backend: str
-    ) -> None:
+    def __init__(self, store: Store, config: Config, engine: EngineMode, backend: str) -> None:
         self.store: Final = store
         self.home: Final = store.home
         self.store_id: Final = store.store_id
@@ -102,7 +99,7 @@ class Session:
     @property
     def aio(self) -> "AsyncSession":
         """Give the twin whose blocking calls can be awaited."""
-        from drover.session._aio import AsyncSession  # noqa: PLC0415 - asyncio is slow to import
+        from drover.session._aio import AsyncSession
 
         return AsyncSession(self)
 
@@ -162,10 +159,8 @@ class Session:
         """
         submission = Submission(self, backend or self.default_backend, _fields_list(allow))
         now = self.store.clock.time()
-        drafts: list[Draft] = []
         with self.store.read() as reader:
-            for spec in specs:
-                drafts.append(submission.draft(with_full_ids(spec, reader), None, now))
+            drafts = [submission.draft(with_full_ids(spec, reader), None, now) for spec in specs]
         out: list[Job | JobArray] = []
         for start in range(0, len(drafts), PIECE):
             piece = drafts[start : start + PIECE]
@@ -394,9 +389,7 @@ class Session:
         )
         return _requests.ask(self, self.ids_of(jobs), template, timeout)
 
-    def retry(
-        self, jobs: Iterable[JobLike] | JobLike, *, may_run_twice: bool = False
-    ) -> list[Job]:
+    def retry(self, jobs: Iterable[JobLike] | JobLike, *, may_run_twice: bool = False) -> list[Job]:
         """Open another attempt of jobs that have ended.
 
         Args:
@@ -418,9 +411,7 @@ class Session:
         """
         _requests.approve(self, self.ids_of(jobs))
 
-    def resolve(
-        self, jobs: Iterable[JobLike] | JobLike, state: State, why: str = ""
-    ) -> None:
+    def resolve(self, jobs: Iterable[JobLike] | JobLike, state: State, why: str = "") -> None:
         """Say how LOST jobs ended.
 
         Raises:
@@ -627,4 +618,3 @@ def open_session(
         folder = Path(named).expanduser() if named else None
     store = Store.open(folder or default_home())
     return Session(store, config, engine, backend or str(config.get("backend", "local")))
-

@@ -2,7 +2,8 @@
 
 import getpass
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
@@ -48,7 +49,7 @@ def as_spec(given: SpecLike, fields: Mapping[str, Any]) -> JobSpec:
     check_fields("JobSpec", fields, SPEC_FIELDS)
     if isinstance(given, JobSpec):
         return evolve(given, **fields) if fields else given
-    return JobSpec(argv=given, **fields)  # type: ignore[arg-type] # converted and checked there
+    return JobSpec(argv=given, **fields)
 
 
 class Submission:
@@ -58,7 +59,7 @@ class Submission:
         self._session = session
         self._backend = backend
         self._allow = tuple(allow)
-        self._here = os.getcwd()
+        self._here = Path.cwd()
         self._base: dict[str, str] | None = None
         self._base_digest = ""
         self._planned: set[object] = set()
@@ -71,8 +72,8 @@ class Submission:
             PluginError: A plugin failed.
         """
         spec = self._session.prepare(spec, self._backend)
-        if spec.cwd is None or not os.path.isabs(spec.cwd):
-            spec = evolve(spec, cwd=os.path.normpath(os.path.join(self._here, spec.cwd or "")))
+        if spec.cwd is None or not Path(spec.cwd).is_absolute():
+            spec = evolve(spec, cwd=self._here / (spec.cwd or ""))
         self._check_plan(spec)
         base = self._inherited() if spec.inherit_env else None
         event = Submitted(
@@ -143,9 +144,7 @@ def refuse(plan: Plan, allow: Sequence[str]) -> None:
     """
     refused = plan.refused(allow)
     if refused:
-        raise UnsupportedFieldError(
-            plan.backend, [(entry.field, entry.note) for entry in refused]
-        )
+        raise UnsupportedFieldError(plan.backend, [(entry.field, entry.note) for entry in refused])
 
 
 def with_full_ids(spec: JobSpec, reader: Reader) -> JobSpec:
@@ -186,10 +185,3 @@ def same_as_before(reader: Reader, key: str, draft: Draft) -> str | None:
     if not same or backend != new.backend:
         raise KeyConflictError(key, full)
     return full
-
-
-def drafts_of(
-    submission: Submission, specs: Iterable[JobSpec], reader: Reader, at: float
-) -> list[Draft]:
-    """Prepare many specifications."""
-    return [submission.draft(with_full_ids(spec, reader), None, at) for spec in specs]

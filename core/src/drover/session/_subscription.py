@@ -25,9 +25,7 @@ class Subscription:
         self._stop = threading.Event()
         with session.store.read() as reader:
             self._seq = reader.last_seq()
-        self._thread = threading.Thread(
-            target=self._run, name="drover-subscription", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="drover-subscription", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
@@ -44,7 +42,7 @@ class Subscription:
         try:
             self._callback(entry)
         # The subscriber's own code: its fault must not end the subscription.
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.exception("a subscriber failed on %s of job %s", entry.name, entry.job_id)
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ class Waiter:
         self._lost_seen = True
         with session.store.read() as reader:
             self._seq = reader.last_seq()
-            for job_id, n, state in _positions(session, reader, jobs):
+            for job_id, n, state in _positions(reader, jobs):
                 self.order.append(job_id)
                 if state.ends_wait:
                     self._ended[job_id] = None
@@ -97,9 +97,7 @@ class Waiter:
             watch.close()
 
 
-def _positions(
-    session: "Session", reader: Reader, jobs: Iterable[JobLike]
-) -> Iterator[tuple[str, int, State]]:
+def _positions(reader: Reader, jobs: Iterable[JobLike]) -> Iterator[tuple[str, int, State]]:
     single: list[str] = []
     for job in jobs:
         job_id = job if isinstance(job, str) else job.id

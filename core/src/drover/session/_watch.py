@@ -37,7 +37,7 @@ class Watch:
             self._look(span)
 
     def _look(self, span: float) -> None:
-        import time  # noqa: PLC0415 - only where no bell rings
+        import time
 
         clock = self._store.clock
         seen, until = self._store.data_version(), clock.monotonic() + span

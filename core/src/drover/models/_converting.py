@@ -1,0 +1,175 @@
+"""Read what users give for the fields of a specification, or refuse it with the reason."""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from drover.errors import InvalidSpecError
+from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+PathText = str | bytes | os.PathLike[str]
+Span = float | str | timedelta
+Instant = float | str | datetime
+Word = str | bytes | os.PathLike[str]
+
+
+def to_memory(value: int | str | None) -> int | None:
+    """Read `memory`."""
+    return None if value is None else parse_bytes("memory", value)
+
+
+def to_disk(value: int | str | None) -> int | None:
+    """Read `disk`."""
+    return None if value is None else parse_bytes("disk", value)
+
+
+def to_wall_time(value: Span | None) -> float | None:
+    """Read `wall_time`."""
+    return None if value is None else parse_seconds("wall_time", value)
+
+
+def to_period(value: Span | None) -> float | None:
+    """Read `period`."""
+    return None if value is None else parse_seconds("period", value)
+
+
+def to_expiry(value: Span | None) -> float | None:
+    """Read `expires_after`."""
+    return None if value is None else parse_seconds("expires_after", value)
+
+
+def to_not_before(value: Instant | None) -> float | None:
+    """Read `not_before`."""
+    return None if value is None else parse_instant("not_before", value)
+
+
+def to_deadline(value: Instant | None) -> float | None:
+    """Read `deadline`."""
+    return None if value is None else parse_instant("deadline", value)
+
+
+def to_cwd(value: PathText | None) -> str | None:
+    """Read `cwd`."""
+    return _path("cwd", value)
+
+
+def to_stdin(value: PathText | None) -> str | None:
+    """Read `stdin`."""
+    return _path("stdin", value)
+
+
+def to_stdout(value: PathText | None) -> str | None:
+    """Read `stdout`."""
+    return _path("stdout", value)
+
+
+def to_stderr(value: PathText | None) -> str | None:
+    """Read `stderr`."""
+    return _path("stderr", value)
+
+
+def to_pre_launch(value: PathText | None) -> str | None:
+    """Read `pre_launch`."""
+    return _path("pre_launch", value)
+
+
+def to_post_launch(value: PathText | None) -> str | None:
+    """Read `post_launch`."""
+    return _path("post_launch", value)
+
+
+def _path(name: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str | bytes | os.PathLike):
+        raise InvalidSpecError(name, value, "give a path")
+    text = os.fsdecode(value)
+    if "\0" in text or not text:
+        raise InvalidSpecError(name, text, "a path is not empty and has no NUL character")
+    return text
+
+
+def to_argv(value: Iterable[Word]) -> tuple[str, ...]:
+    """Read `argv`."""
+    given: object = value
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InvalidSpecError(
+            "argv",
+            given,
+            "give a list of words, such as ['echo', 'hi']; for shell text use drover.script(...)",
+        )
+    words = tuple(map(_word, given))
+    if not words or not words[0]:
+        raise InvalidSpecError("argv", list(words), "it needs at least the command's name")
+    return words
+
+
+def _word(given: object) -> str:
+    word = os.fsdecode(given) if isinstance(given, bytes | os.PathLike) else given
+    if not isinstance(word, str):
+        raise InvalidSpecError("argv", word, "each word is a str, bytes or a path")
+    if "\0" in word:
+        raise InvalidSpecError("argv", word, "no argument can hold a NUL character")
+    return word
+
+
+def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
+    """Read `env`."""
+    given: object = value
+    if not given:
+        return NOTHING
+    if not isinstance(given, Mapping):
+        raise InvalidSpecError("env", given, "give a mapping of names to values")
+    out: dict[str, str] = {}
+    for name, entry in given.items():
+        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+            raise InvalidSpecError("env", name, "a variable's name is text without '=' and NUL")
+        if not isinstance(entry, str | os.PathLike) or "\0" in str(entry):
+            # The value may be a secret: say only whose it is.
+            raise InvalidSpecError("env", name, "its value must be text without NUL")
+        out[name] = os.fspath(entry)
+    return out
+
+
+def to_tags(value: Iterable[str]) -> tuple[str, ...]:
+    """Read `tags`."""
+    given: Iterable[object] = (value,) if isinstance(value, str) else value
+    tags: dict[str, None] = {}
+    for tag in given:
+        if not isinstance(tag, str) or not tag:
+            raise InvalidSpecError("tags", tag, "a tag is text and not empty")
+        tags[tag] = None
+    return tuple(tags)
+
+
+def to_launcher(value: str | None) -> str | None:
+    """Read `launcher`."""
+    return None if value in (None, "", "none") else value
+
+
+def to_indices(value: object) -> range | tuple[int, ...]:
+    """Read `array.indices`: a count, a range, or distinct whole numbers from 0."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = range(value)
+    if isinstance(value, range):
+        if value and min(value[0], value[-1]) < 0:
+            raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
+        return value
+    if isinstance(value, str | bool) or not isinstance(value, Iterable):
+        raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
+    indices: dict[int, None] = {}
+    for index in value:
+        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+            raise InvalidSpecError("array.indices", index, "indices are whole numbers, 0 or more")
+        if index in indices:
+            raise InvalidSpecError("array.indices", index, "this index stands there twice")
+        indices[index] = None
+    return tuple(indices)
+
+
+def show_names(value: object) -> str:
+    """Show variables by their names alone: their values may be secret."""
+    return repr(sorted(value)) if isinstance(value, Mapping) else "?"
