@@ -171,7 +171,7 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         assert self.end(job).reason is Reason.REFUSED, self.story(job)
         assert self.end(job).message, self.story(job)
 
-    # --- the rest of Capabilities ------------------------------------------------------------------
+    # --- the rest of Capabilities ----------------------------------------------------------------
 
     def test_usage(self) -> None:
         """What a job used is told in seconds and bytes."""
