@@ -42,9 +42,11 @@ T0 = 1_795_000_000.0
 class FakeOutput:
     data: bytes = b""
     path: Path | None = None
+    earlier: dict[int, bytes] = field(factory=dict)
 
-    def read_bytes(self, offset: Any = 0, size: Any = None) -> Any:
-        return self.data[offset : None if size is None else offset + size]
+    def read_bytes(self, offset: Any = 0, size: Any = None, *, attempt: Any = None) -> Any:
+        data = self.earlier.get(attempt, self.data)
+        return data[offset : None if size is None else offset + size]
 
 
 @define
@@ -134,6 +136,7 @@ class FakeSession:
 
     things: list = field(factory=list)
     verdict: Verdict = Verdict.DONE
+    default_backend: str = "local"
     home: Path = Path("/home")
     asked: list = field(factory=list)
     infos: list = field(factory=lambda: [FakeBackend()])

@@ -80,13 +80,15 @@ def test_show_masks_variables(call: Any, session: Any, make_job: Any) -> None:
     assert "hunter2" in call("show", "ab", "--show-env", "--json").stdout
 
 
-def test_show_names_what_a_job_waits_for(call: Any, session: Any, make_job: Any) -> None:
+def test_show_names_the_lost_job_that_keeps_one_waiting(
+    call: Any, session: Any, make_job: Any
+) -> None:
     blocker = make_job(id="first", state=State.LOST)
     job = make_job(id="second", state=State.WAITING, outcome=None)
     job.behind = [blocker]
     session.things += [blocker, job]
 
-    assert "waits for  first" in call("show", "second").stdout
+    assert "behind     first" in call("show", "second").stdout
 
 
 def test_show_of_an_array_lists_its_elements(

@@ -176,7 +176,6 @@ def test_array_indices(call: Any, session: Any, text: str, indices: Any, limit: 
         ("--after", "ab:sometime"),
         ("--env", "NOT_SET_ANYWHERE_"),
         ("--input", "nowhere"),
-        ("--native", "key=1"),
         ("--native", "key"),
         ("--cpus", "many"),
     ],

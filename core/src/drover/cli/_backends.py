@@ -68,11 +68,7 @@ def _document(info: BackendInfo, findings: Sequence[Diagnosis]) -> _documents.Do
         "ok": info.ok,
         "error": info.error,
         "capabilities": _documents.of_capabilities(info.capabilities),
-        "findings": [
-            _documents.plain(entry)
-            for entry in findings
-            if _is_of(entry, info.name)
-        ],
+        "findings": [_documents.plain(entry) for entry in findings if _is_of(entry, info.name)],
     }
 
 

@@ -81,7 +81,7 @@ def plain(value: object, *, show_env: bool = False) -> Any:
     kind: type[Any] = type(value)
     if attrs.has(kind):
         return {
-            field.name: _plain_field(field.name, getattr(value, field.name), show_env=show_env)
+            field.name: of_fact(field.name, getattr(value, field.name), show_env=show_env)
             for field in attrs.fields(kind)
         }
     if isinstance(value, Mapping):
@@ -98,7 +98,8 @@ def plain(value: object, *, show_env: bool = False) -> Any:
     return str(value)
 
 
-def _plain_field(name: str, value: object, *, show_env: bool) -> Any:
+def of_fact(name: str, value: object, *, show_env: bool = False) -> Any:
+    """Turn the value of one field into plain data; its name tells instants and variables."""
     if name == "env" and isinstance(value, Mapping):
         variables = cast("Mapping[str, str]", value)
         return {key: entry if show_env else MASK for key, entry in variables.items()}

@@ -13,6 +13,7 @@ from drover.cli._params import BackendName, JobId
 
 if TYPE_CHECKING:
     from drover.cli._settings import Settings
+    from drover.events import Event
     from drover.models import JobRecord
     from drover.session import Job, Session
 
@@ -235,22 +236,43 @@ def history_command(settings: Settings, job_id: str, *, show_env: bool, as_json:
     with settings.open(engine="none") as session:
         job = session.job(job_id)
         entries = list(session.events(job=job.id) if is_array(job) else job.history())
-    document = _documents.history_document(job.id, entries, show_env=show_env)
     if as_json:
+        document = _documents.history_document(job.id, entries, show_env=show_env)
         click.echo(_documents.text_of(document))
         return _exits.OK
     from drover.cli._render import Table
 
     table = Table("SEQ", "AT", "EVENT", "FACTS", right=frozenset({"SEQ"}))
-    for row in document["events"]:
-        facts = " ".join(
-            f"{name}={_brief(value)}" for name, value in row["facts"].items() if _tells(name, value)
-        )
-        table.row(row["seq"], row["at"], row["event"], facts)
+    for entry in entries:
+        table.row(entry.seq, _documents.instant(entry.at), entry.name, _facts(entry.event))
     table.print()
     return _exits.OK
 
 
-def _tells(name: str, value: object) -> bool:
-    """Leave out what is empty, and the specification, which `show` tells."""
-    return name != "spec" and value not in (None, "", [], {})
+def _facts(event: Event) -> str:
+    """Sum up what a fact carries, in one line; the specification is for `show`."""
+    from attrs import fields
+
+    told: list[str] = []
+    for name in (field.name for field in fields(type(event))):
+        text = "" if name in {"at", "spec", "base_digest"} else _fact(name, getattr(event, name))
+        if text:
+            told.append(f"{name}={text}")
+    return " ".join(told)
+
+
+def _fact(name: str, value: object) -> str:
+    from drover.models import EndReport, Outcome, Request
+
+    if isinstance(value, Outcome):
+        sources = ", ".join(report.source for report in value.evidence)
+        return f"{value.describe()}" + (f" (told by {sources})" if sources else "")
+    if isinstance(value, Request):
+        return f"{value.verb} by {value.by}" + (f": {value.why}" if value.why else "")
+    if isinstance(value, EndReport):
+        code = "" if value.exit_code is None else f", exit code {value.exit_code}"
+        signal = "" if value.signal is None else f", signal {value.signal}"
+        return f"{value.source}{code}{signal}"
+    if value is None or (hasattr(value, "__len__") and not value):
+        return ""
+    return _brief(_documents.of_fact(name, value))

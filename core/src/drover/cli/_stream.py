@@ -11,7 +11,7 @@ from drover.cli._terminal import OutputFilter, is_terminal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from drover.session import Job, Session
+    from drover.session import Job, Output, Session
 
 # A person sees no delay below 0.1 s; after the first second a job is not quick any more.
 _EAGER_S: Final = 0.03
@@ -99,15 +99,24 @@ class Pump:
         return moved
 
     def _read(self, name: str) -> bytes:
-        output = self._job.stderr if name == "stderr" else self._job.stdout
-        data = output.read_bytes(self._offsets[name], _PIECE)
+        data = self._output(name).read_bytes(self._offsets[name], _PIECE, attempt=self._attempt)
         self._offsets[name] += len(data)
         return data
 
+    def _output(self, name: str) -> Output:
+        return self._job.stderr if name == "stderr" else self._job.stdout
+
     def look(self) -> None:
-        """Begin at the start again where a new attempt has begun."""
-        if self._job.attempt != self._attempt:
-            self._attempt = self._job.attempt
+        """Copy the rest of an attempt that is over, then begin with the one that came after.
+
+        A file that the user named belongs to all attempts: the next may have written to it by
+        now, so there is no rest to be told apart.
+        """
+        while self._attempt < self._job.attempt:
+            for name, sink in self._sinks.items():
+                while self._output(name).path is None and (data := self._read(name)):
+                    sink.write(data)
+            self._attempt += 1
             self._offsets = dict.fromkeys(self._offsets, 0)
 
     def finish(self) -> None:

@@ -12,9 +12,10 @@ from drover.states import ENDED, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from typing_extensions import TypeIs
+
     from drover.models import JobRecord
     from drover.session import Job, JobArray, Session
-    from typing_extensions import TypeIs
 
 UNFINISHED: Final = frozenset(State) - ENDED
 _NAME_WIDTH: Final = 30

@@ -1,0 +1,217 @@
+"""The command line in a real terminal: what is asked, drawn, and never sent."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+if "local" not in entry_points(group="drover.backends").names:
+    pytest.skip("needs the local backend (pip install drover-local)", allow_module_level=True)
+
+LIMIT_S = 30
+SLEEP = (sys.executable, "-I", "-S", "-c", "import time; print('up', flush=True); time.sleep(600)")
+CONTROLS = re.compile(r"\x1b[\[\]()][0-9;?]*[A-Za-z]?")
+
+
+class Terminal:
+    """One store, and a terminal of 120 columns to type at it."""
+
+    def __init__(self, home: Path) -> None:
+        self.environment = {
+            **os.environ,
+            "DROVER_HOME": str(home),
+            "TERM": "xterm-256color",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.environment.pop("NO_COLOR", None)
+
+    def spawn(self, *words: str) -> "pexpect.spawn[str]":
+        return pexpect.spawn(
+            sys.executable,
+            ["-m", "drover", *words],
+            env=self.environment,  # type: ignore[arg-type]
+            encoding="utf-8",
+            codec_errors="backslashreplace",
+            timeout=LIMIT_S,
+            dimensions=(40, 120),
+        )
+
+    def state(self, name: str) -> str:
+        told = subprocess.run(
+            [sys.executable, "-m", "drover", "ps", "--name", name, "--json"],
+            env=self.environment,
+            capture_output=True,
+            check=True,
+        )
+        return str(json.loads(told.stdout)["jobs"][0]["state"])
+
+    def quietly(self, *words: str) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "drover", *words],
+            env=self.environment,
+            capture_output=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    it = Terminal(tmp_path_factory.mktemp("store") / "home")
+    yield it
+    it.quietly("engine", "stop")
+
+
+def ended(child: Any) -> int:
+    child.expect(pexpect.EOF)
+    child.close()
+    return int(child.exitstatus)
+
+
+def test_ctrl_c_asks_and_detaches(terminal: Terminal) -> None:
+    child = terminal.spawn("run", "--name", "left", "--", *SLEEP)
+    child.expect("up")
+    child.sendintr()
+    child.expect("etach, .*ancel, or Enter to go on")
+    child.sendline("d")
+    child.expect("detached; job .* goes on")
+
+    assert 130 == ended(child)
+    assert "RUNNING" == terminal.state("left")
+    terminal.quietly("cancel", "--kill", *ids(terminal, "left"))
+
+
+def ids(terminal: Terminal, name: str) -> list[str]:
+    told = subprocess.run(
+        [sys.executable, "-m", "drover", "ps", "--name", name, "--json"],
+        env=terminal.environment,
+        capture_output=True,
+        check=True,
+    )
+    return [job["id"] for job in json.loads(told.stdout)["jobs"]]
+
+
+def test_ctrl_c_asks_and_cancels(terminal: Terminal) -> None:
+    child = terminal.spawn("run", "--name", "ended", "--", *SLEEP)
+    child.expect("up")
+    child.sendintr()
+    child.expect("go on")
+    child.sendline("c")
+    child.expect("cancelling")
+
+    assert 143 == ended(child)
+    assert "CANCELLED" == terminal.state("ended")
+
+
+def test_ctrl_c_twice_cancels(terminal: Terminal) -> None:
+    child = terminal.spawn("run", "--name", "twice", "--", *SLEEP)
+    child.expect("up")
+    child.sendintr()
+    child.expect("go on")
+    child.sendintr()
+    child.expect("cancelling")
+
+    assert 143 == ended(child)
+    assert "CANCELLED" == terminal.state("twice")
+
+
+def test_enter_goes_on(terminal: Terminal) -> None:
+    child = terminal.spawn("run", "--", "sh", "-c", "echo up; sleep 2; echo more")
+    child.expect("up")
+    child.sendintr()
+    child.expect("go on")
+    child.sendline("")
+    child.expect("more")
+
+    assert 0 == ended(child)
+
+
+def test_output_is_shown_and_not_sent(terminal: Terminal) -> None:
+    """A job's output must not set the title, move the cursor or answer for the user."""
+    words = ("--", "printf", r"\033]0;owned\007\033[2Jdone\n")
+    child = terminal.spawn("run", *words)
+    child.expect("done")
+    before = child.before or ""
+
+    assert 0 == ended(child)
+    assert r"\x1b]0;owned\x07\x1b[2J" in before
+    assert "\x1b" not in before
+
+
+def test_raw_output_is_sent(terminal: Terminal) -> None:
+    child = terminal.spawn("run", "--raw", "--", "printf", r"\033[31mred\033[0m\n")
+    child.expect_exact("\x1b[31mred\x1b[0m")
+
+    assert 0 == ended(child)
+
+
+def test_a_hostile_name_is_shown_in_a_drawn_table(terminal: Terminal) -> None:
+    name = "\x1b]0;owned\x07[red]x"
+    terminal.quietly("run", "--name", name, "true")
+    child = terminal.spawn("ps", "--name", name)
+    child.expect("1 job")
+    drawn = child.before or ""
+
+    assert 0 == ended(child)
+    assert r"\x1b]0;owned\x07[red]x" in drawn
+    assert "\x1b]" not in drawn
+
+
+def test_top_draws_and_leaves(terminal: Terminal) -> None:
+    terminal.quietly("submit", "--name", "seen-in-top", "--", *SLEEP)
+    child = terminal.spawn("top", "--every", "0.2s")
+    child.expect("seen-in-top")
+    child.expect("q leaves")
+    child.send("q")
+
+    assert 0 == ended(child)
+    terminal.quietly("cancel", "--kill", *ids(terminal, "seen-in-top"))
+
+
+def test_wait_draws_a_bar(terminal: Terminal) -> None:
+    terminal.quietly("submit", "--name", "bar", "--array", "3", "--", "sleep", "0.5")
+    child = terminal.spawn("wait", *ids(terminal, "bar"))
+    child.expect("3/3")
+
+    assert 0 == ended(child)
+
+
+@pytest.mark.slow
+def test_the_demo_draws_tells_the_truth_and_leaves_nothing(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first thing that a newcomer types has to work, and to leave the machine as it was."""
+    terminal.environment["TMPDIR"] = str(tmp_path)
+    child = terminal.spawn("demo")
+    child.expect("compress .*80", timeout=60)
+    child.expect(r"jobs in (\d+m)?\d+(\.\d)?s: every one ended as it had to", timeout=60)
+    text = CONTROLS.sub("", child.before or "")
+
+    assert 0 == ended(child)
+    assert "WRONG" not in text
+    assert [] == list(tmp_path.iterdir())
+    assert tempfile.gettempdir() != str(tmp_path)
+    assert [] == processes_that_name(str(tmp_path))
+
+
+def processes_that_name(text: str) -> list[str]:
+    """List command lines and working directories that name a path."""
+    found: list[str] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (
+                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            )
+            place = str((folder / "cwd").readlink())
+        except OSError:
+            continue
+        if text in words or text in place:
+            found.append(words)
+    return found
