@@ -13,7 +13,8 @@ import nox
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = str(ROOT / "constraints.txt")
-PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("[!_]*/pyproject.toml"))
+# The template is built and tested like the rest: what people copy must work.
+PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 
 SUPPORTED = ["3.11", "3.12", "3.13"]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -43,7 +43,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     given = os.environ.get("DROVER_WHEELS")
     if given:
         return sorted(Path(given).glob("*.whl"))
-    plugins = sorted(path.parent for path in ROOT.glob("plugins/[!_]*/pyproject.toml"))
+    plugins = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
     return build_wheels(tmp_path_factory.mktemp("wheels"), [ROOT, ROOT / "core", *plugins])
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ def test_an_array_runs_at_most_so_many_at_a_time(session: Session, tmp_path: Pat
         (float((tmp_path / f"s{k}").read_text()), float((tmp_path / f"e{k}").read_text()))
         for k in range(4)
     )
-    assert all(first[1] <= second[0] for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(spans))
 
 
 def test_a_retry_follows_a_failure_without_passing_failed(session: Session, tmp_path: Path) -> None:

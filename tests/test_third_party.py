@@ -121,6 +121,24 @@ def test_everything_else_goes_on_beside_broken_plugins(place: Place) -> None:
     assert 0 == place.run("drover", "run", "--backend", "echo", "--", "true").returncode
 
 
+def test_a_plugin_that_was_just_begun_runs_a_job(
+    place: Place,
+    build: Callable[[Path, Sequence[Path]], list[Path]],
+    tmp_path: Path,
+) -> None:
+    """The template comes with the core as shipped, and is a whole backend before its first edit."""
+    begun = place.run("drover", "plugin", "new", "mine", "--into", str(tmp_path))
+    assert begun.returncode == 0, begun.stderr
+    (wheel,) = build(tmp_path / "dist", [tmp_path / "drover-mine"])
+    installed = place.run("python", "-m", "pip", "install", "--no-deps", str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    place.run("drover", "engine", "stop")  # it knows the backends that were there when it began
+
+    done = place.run("drover", "run", "--backend", "mine", "--", "sh", "-c", "echo new; exit 5")
+
+    assert (5, "new\n") == (done.returncode, done.stdout), done.stderr
+
+
 def test_a_backend_that_is_not_installed_says_what_to_install(place: Place) -> None:
     """The shortest way out of an error is a command to type."""
     done = place.run("drover", "submit", "--backend", "slurm", "--", "true")

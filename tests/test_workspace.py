@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/[!_]*/pyproject.toml"))
 STEMS = [path.name for path in PLUGINS]
+# What `drover plugin new` copies is held to the same rules, but is no plugin of ours.
+TEMPLATE = ROOT / "plugins/_template"
+FOLDERS = (ROOT, CORE, *PLUGINS, TEMPLATE)
 DEFAULT = "local"
 GROUPS = ("drover.backends", "drover.plugins", "drover.commands")
 
@@ -30,14 +33,14 @@ def root_tool(name: str) -> dict[str, Any]:
 
 def test_all_versions_are_equal() -> None:
     """While the version begins with 0 all distributions are released together."""
-    versions = {path.name: read(path)["project"]["version"] for path in (ROOT, CORE, *PLUGINS)}
+    versions = {path.name: read(path)["project"]["version"] for path in FOLDERS}
 
     assert {read(CORE)["project"]["version"]} == set(versions.values()), versions
 
 
 def test_all_distributions_ask_for_the_same_python() -> None:
     """A plugin that installs where the core does not helps nobody."""
-    wanted = {read(path)["project"]["requires-python"] for path in (ROOT, CORE, *PLUGINS)}
+    wanted = {read(path)["project"]["requires-python"] for path in FOLDERS}
 
     assert {">=3.11"} == wanted
 
@@ -48,7 +51,7 @@ def test_ranges_admit_this_series_and_not_the_next() -> None:
     expected = f">={major}.{minor},<{major}.{minor + 1}"
     ranges = {
         f"{path.name}: {requirement}"
-        for path in (ROOT, *PLUGINS)
+        for path in FOLDERS
         for requirement in _requirements(path)
         if re.match(r"drover-", requirement) and not requirement.endswith(expected)
     }
@@ -99,8 +102,8 @@ def test_extras_name_every_plugin() -> None:
 
 def test_every_tool_looks_at_every_package() -> None:
     """A package that a tool does not know of is a package that nobody checks."""
-    packages = ["drover", *(f"drover_{stem}" for stem in STEMS)]
-    sources = ["core/src", *(f"plugins/{stem}/src" for stem in STEMS)]
+    packages = ["drover", *(f"drover_{stem}" for stem in STEMS), "drover_template"]
+    sources = ["core/src", *(f"plugins/{stem}/src" for stem in (*STEMS, "_template"))]
     contracts = {row["id"]: row for row in root_tool("importlinter")["contracts"]}
 
     assert packages == root_tool("importlinter")["root_packages"]
