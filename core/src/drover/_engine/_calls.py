@@ -66,8 +66,9 @@ class Calls:
         fresh: list[JobRecord] = []
         again: list[JobRecord] = []
         for job, _ in rows:
-            if runtime.is_under_way("drover_submit", job.token) or runtime.is_under_way(
-                "drover_find", job.token
+            if any(
+                runtime.is_under_way(hook, job.token)
+                for hook in ("drover_submit", "drover_find", "drover_close")
             ):
                 continue
             if self._engine.is_intended_now(job.token):
@@ -85,6 +86,7 @@ class Calls:
         engine = self._engine
         attempts = tuple(engine.full_attempt(job) for job in jobs)
         tokens = [attempt.token for attempt in attempts]
+        repeated = {token for token in tokens if not engine.is_intended_now(token)}
         engine.intentions_passed_on(tokens)
 
         def then(answer: Sequence[SubmitAnswer] | None, error: DroverError | None) -> None:
@@ -94,7 +96,10 @@ class Calls:
                 row = told.get(token) or SubmitAnswer(
                     token=token, answer=Answer.UNKNOWN, message=why
                 )
-                self._submitted(runtime, row)
+                if row.answer is Answer.REFUSED and token in repeated:
+                    self._refused_again(runtime, row)
+                else:
+                    self._submitted(runtime, row)
 
         runtime.call("drover_submit", set(tokens), {"attempts": attempts}, then)
 
@@ -120,12 +125,44 @@ class Calls:
             runtime.settled(row.token)
             self._refused(runtime, job, row)
         else:
-            since = now - (job.unknown_since if job.unknown_since is not None else now)
-            runtime.try_again_later(row.token, since)
-            if job.unknown_since is None:
-                engine.desk.tell(
-                    job.n, e.AnswerLost(at=now, attempt=job.attempt, message=row.message)
+            self._unanswered(runtime, job, row.message)
+
+    def _unanswered(self, runtime: Runtime, job: JobRecord, message: str) -> None:
+        now = self._engine.now
+        since = now - (job.unknown_since if job.unknown_since is not None else now)
+        runtime.try_again_later(job.token, since)
+        if job.unknown_since is None:
+            self._engine.desk.tell(
+                job.n, e.AnswerLost(at=now, attempt=job.attempt, message=message)
+            )
+
+    def _refused_again(self, runtime: Runtime, row: SubmitAnswer) -> None:
+        """Believe a refusal of a repeated submission only once the token is closed.
+
+        The server may have turned the repetition away (too many requests) without a look at what
+        became of the first, or may still hold that one and accept it when it wakes.
+        """
+        if row.reason is Reason.LOST:
+            self._submitted(runtime, row)
+            return
+
+        def then(answer: Sequence[CloseAnswer] | None, _error: DroverError | None) -> None:
+            closed = next((told for told in answer or () if told.token == row.token), None)
+            job = self._engine.job_with(row.token)
+            if job is None or job.state is not State.SUBMITTING:
+                return
+            if closed is not None and closed.closing is Closing.CLOSED:
+                self._engine.close_token(job, "refused when it was repeated")
+                self._submitted(runtime, row)
+            elif closed is not None and closed.native_id is not None:
+                taken = SubmitAnswer(
+                    token=row.token, answer=Answer.ACCEPTED, native_id=closed.native_id
                 )
+                self._submitted(runtime, taken)
+            else:
+                self._unanswered(runtime, job, row.message)
+
+        runtime.call("drover_close", {row.token}, {"tokens": (row.token,)}, then)
 
     def _refused(self, runtime: Runtime, job: JobRecord, row: SubmitAnswer) -> None:
         now = self._engine.now
