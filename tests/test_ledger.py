@@ -17,6 +17,9 @@ import pytest
 from drover.models import RESOURCE_FIELDS, SPEC_FIELDS
 
 ROOT = Path(__file__).parents[1]
+if not (ROOT / "README.md").exists():
+    pytest.skip("half of the tests is out of sight (nox -s wheels)", allow_module_level=True)
+
 LEDGER = tomllib.loads((Path(__file__).parent / "ledger.toml").read_text("utf-8"))
 FIELDS = {*SPEC_FIELDS, *(f"resources.{name}" for name in RESOURCE_FIELDS)} - {"resources"}
 # Those of strangers bring ledgers of their own.
