@@ -73,7 +73,7 @@ class Engine:
         self._wake = wake
         self._tell_clients = tell_clients
         self._load = load
-        self._lanes = lanes or (lambda backend, reply: ThreadLane(backend, store.clock, reply))
+        self._lanes: LaneMaker = lanes or self._thread_lane
         self._returned = threading.Event()
         self._replies: deque[Reply] = deque()
         self._reports: deque[tuple[Runtime, Sequence[Observation], Callable[[], None] | None]] = (
@@ -100,6 +100,9 @@ class Engine:
         self.tick = 0.0
         self.reader: Reader
         self.writer: Writer
+
+    def _thread_lane(self, backend: Backend, reply: Callable[[Reply], None]) -> Lane:
+        return ThreadLane(backend, self.store.clock, reply)
 
     # Coming in, from any thread
 
@@ -500,11 +503,18 @@ class Engine:
                 "plugin": runtime.plugin,
                 "ok": runtime.phase is RuntimePhase.READY,
                 "error": runtime.error,
+                "broken": False,
             }
             for runtime in self.runtimes.values()
         ]
         rows += [
-            {"name": name, "plugin": self._plugin_of(name), "ok": False, "error": error}
+            {
+                "name": name,
+                "plugin": self._plugin_of(name),
+                "ok": False,
+                "error": error,
+                "broken": True,
+            }
             for name, error in self.broken.items()
         ]
         return sorted(rows, key=lambda row: str(row["name"]))
@@ -537,7 +547,7 @@ class Engine:
         """Describe an attempt with its environment."""
         token = self.token_of(job)
         with self.store.read() as reader:
-            base = reader.environment(job.base_digest) if job.base_digest else {}
+            base = reader.environment(job.base_digest) if job.base_digest else dict[str, str]()
         return attempt_of(job, token=token, base=base, variables=variables_of(job, token))
 
     def is_intended_now(self, token: str) -> bool:

@@ -174,7 +174,7 @@ class Watching:
     def _absent(self, runtime: Runtime, asked: dict[str, int], rows: Sequence[Observation]) -> None:
         """Wait out the grace of jobs that a good answer does not name, then call them LOST."""
         engine = self._engine
-        listed = set()
+        listed = set[str]()
         for seen in rows:
             job = engine.job_with(seen.token)
             if job is not None and machine.is_about(job, seen):

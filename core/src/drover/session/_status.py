@@ -17,6 +17,8 @@ class BackendStatus:
     plugin: str
     ok: bool
     error: str = ""
+    broken: bool = False
+    """The engine cannot load it: what is submitted to it is refused."""
 
 
 @frozen(kw_only=True)
@@ -31,7 +33,7 @@ class EngineStatus:
     epoch: int = 0
     version: str = ""
     backends: tuple[BackendStatus, ...] = ()
-    jobs: Mapping[State, int] = field(factory=dict)
+    jobs: Mapping[State, int] = field(factory=dict[State, int])
     """Unfinished jobs by state."""
     log: Path | None = None
 

@@ -11,7 +11,12 @@ from attrs import evolve
 from drover._plugins import scrubbed
 from drover._store import Draft, Reader
 from drover._wire import encode_spec
-from drover.errors import KeyConflictError, PluginError, UnsupportedFieldError
+from drover.errors import (
+    EngineUnavailableError,
+    KeyConflictError,
+    PluginError,
+    UnsupportedFieldError,
+)
 from drover.events import Submitted
 from drover.models import (
     SPEC_FIELDS,
@@ -63,6 +68,7 @@ class Submission:
         self._base: dict[str, str] | None = None
         self._base_digest = ""
         self._planned: set[object] = set()
+        self._refuse_unserved()
 
     def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
         """Make what is stored of one specification.
@@ -85,6 +91,17 @@ class Submission:
             base_digest="" if base is None else self._base_digest,
         )
         return Draft(event=event, base=base)
+
+    def _refuse_unserved(self) -> None:
+        """Refuse what the engine that works on the store has said it cannot serve."""
+        holder = self._session.store.lease()
+        for row in holder.info.get("backends", ()) if holder.live else ():
+            if row["name"] == self._backend and row.get("broken"):
+                raise EngineUnavailableError(
+                    str(self._session.home),
+                    f"the engine that works cannot load backend {self._backend!r}: {row['error']}",
+                    str(holder.info.get("log", "")),
+                )
 
     def _inherited(self) -> dict[str, str]:
         if self._base is None:
