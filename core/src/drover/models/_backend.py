@@ -61,7 +61,7 @@ class Capabilities:
     """Seconds that the second channel may take, counted while queries succeed."""
     unknown_after_s: float = 60.0
     """Seconds after which a lost answer is settled by closing the attempt."""
-    call_s: Mapping[str, float] = field(factory=dict)
+    call_s: Mapping[str, float] = field(factory=dict[str, float])
     """Deadline of a hook in seconds where 60 does not fit, by the hook's name."""
     cancel_grace_s: float = 10.0
     """Seconds between TERM and KILL where the request does not say."""
@@ -100,7 +100,7 @@ class Plan:
     """The exact argv that would be executed to submit or to run it."""
     script: str = ""
     """The exact script that would be handed over. Values of `env` are masked."""
-    totals: Mapping[str, str] = field(factory=dict)
+    totals: Mapping[str, str] = field(factory=dict[str, str])
     """What it takes in all, for people: cpus, gpus, memory..."""
 
     def refused(self, allow: Sequence[str] = ()) -> tuple[FieldPlan, ...]:

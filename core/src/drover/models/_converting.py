@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from drover.errors import InvalidSpecError
 from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
@@ -86,7 +86,7 @@ def _path(name: str, value: object) -> str | None:
         return None
     if not isinstance(value, str | bytes | os.PathLike):
         raise InvalidSpecError(name, value, "give a path")
-    text = os.fsdecode(value)
+    text = os.fsdecode(cast("PathText", value))
     if "\0" in text or not text:
         raise InvalidSpecError(name, text, "a path is not empty and has no NUL character")
     return text
@@ -94,21 +94,22 @@ def _path(name: str, value: object) -> str | None:
 
 def to_argv(value: Iterable[Word]) -> tuple[str, ...]:
     """Read `argv`."""
-    given: object = value
+    given = cast("object", value)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InvalidSpecError(
             "argv",
             given,
             "give a list of words, such as ['echo', 'hi']; for shell text use drover.script(...)",
         )
-    words = tuple(map(_word, given))
+    words = tuple(map(_word, cast("Iterable[object]", given)))
     if not words or not words[0]:
         raise InvalidSpecError("argv", list(words), "it needs at least the command's name")
     return words
 
 
 def _word(given: object) -> str:
-    word = os.fsdecode(given) if isinstance(given, bytes | os.PathLike) else given
+    is_path = isinstance(given, bytes | os.PathLike)
+    word = os.fsdecode(cast("PathText", given)) if is_path else given
     if not isinstance(word, str):
         raise InvalidSpecError("argv", word, "each word is a str, bytes or a path")
     if "\0" in word:
@@ -118,25 +119,26 @@ def _word(given: object) -> str:
 
 def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
     """Read `env`."""
-    given: object = value
+    given = cast("object", value)
     if not given:
         return NOTHING
     if not isinstance(given, Mapping):
         raise InvalidSpecError("env", given, "give a mapping of names to values")
     out: dict[str, str] = {}
-    for name, entry in given.items():
+    for name, entry in cast("Mapping[object, object]", given).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
             raise InvalidSpecError("env", name, "a variable's name is text without '=' and NUL")
-        if not isinstance(entry, str | os.PathLike) or "\0" in str(entry):
+        text = os.fspath(cast("PathText", entry)) if isinstance(entry, str | os.PathLike) else None
+        if not isinstance(text, str) or "\0" in text:
             # The value may be a secret: say only whose it is.
             raise InvalidSpecError("env", name, "its value must be text without NUL")
-        out[name] = os.fspath(entry)
+        out[name] = text
     return out
 
 
 def to_tags(value: Iterable[str]) -> tuple[str, ...]:
     """Read `tags`."""
-    given: Iterable[object] = (value,) if isinstance(value, str) else value
+    given = cast("Iterable[object]", (value,) if isinstance(value, str) else value)
     tags: dict[str, None] = {}
     for tag in given:
         if not isinstance(tag, str) or not tag:
@@ -161,7 +163,7 @@ def to_indices(value: object) -> range | tuple[int, ...]:
     if isinstance(value, str | bool) or not isinstance(value, Iterable):
         raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
     indices: dict[int, None] = {}
-    for index in value:
+    for index in cast("Iterable[object]", value):
         if isinstance(index, bool) or not isinstance(index, int) or index < 0:
             raise InvalidSpecError("array.indices", index, "indices are whole numbers, 0 or more")
         if index in indices:
@@ -172,4 +174,6 @@ def to_indices(value: object) -> range | tuple[int, ...]:
 
 def show_names(value: object) -> str:
     """Show variables by their names alone: their values may be secret."""
-    return repr(sorted(value)) if isinstance(value, Mapping) else "?"
+    if not isinstance(value, Mapping):
+        return "?"
+    return repr(sorted(cast("Mapping[str, object]", value)))

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import Attribute, field, fields, frozen
 
@@ -113,7 +113,7 @@ class Resources:
 def _reasons(value: "Iterable[Reason | str]") -> frozenset[Reason]:
     if isinstance(value, str):
         value = (value,)
-    chosen = set()
+    chosen = set[Reason]()
     for word in value:
         try:
             chosen.add(Reason(word))
@@ -135,7 +135,7 @@ class Retry:
     attempts: int = field(default=1, validator=_count(1))
     """Runs in all, the first included."""
     on: frozenset[Reason] = field(default=RETRYABLE, converter=_reasons)
-    exit_codes: frozenset[int] = field(factory=frozenset, converter=frozenset)
+    exit_codes: frozenset[int] = field(factory=frozenset[int], converter=frozenset)
     """Exit codes to retry on. Empty: any but 0."""
     backoff_s: float = field(default=0.0, converter=float)
     """Seconds before the second attempt."""
@@ -189,13 +189,19 @@ def _dependencies(value: "Iterable[Dependency | str] | Dependency | str") -> tup
     )
 
 
+def _is_pair(entry: object) -> bool:
+    is_list = isinstance(entry, Sequence) and not isinstance(entry, str | bytes)
+    return is_list and len(cast("Sequence[object]", entry)) == 2
+
+
 def _transfers(value: "Iterable[Transfer | tuple[str, str]]") -> tuple[Transfer, ...]:
-    out = []
-    for entry in value:
+    out: list[Transfer] = []
+    for entry in cast("Iterable[object]", value):
         if isinstance(entry, Transfer):
             out.append(entry)
-        elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) == 2:
-            out.append(Transfer(source=entry[0], target=entry[1]))
+        elif _is_pair(entry):
+            source, target = cast("Sequence[str]", entry)
+            out.append(Transfer(source=source, target=target))
         else:
             raise InvalidSpecError("transfers", entry, "give Transfer(source=..., target=...)")
     return tuple(out)
@@ -266,7 +272,7 @@ class JobSpec:
             raise InvalidSpecError("name", self.name, "at most 1,024 characters, no NUL")
         if self.join_output and self.stderr is not None:
             raise InvalidSpecError("stderr", self.stderr, "join_output sends it to stdout")
-        if not isinstance(self.resources, Resources):  # type: ignore[redundant-expr]
+        if not isinstance(cast("object", self.resources), Resources):
             raise InvalidSpecError("resources", self.resources, "give a drover.Resources")
 
     @property
