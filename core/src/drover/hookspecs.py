@@ -71,35 +71,70 @@ class Clock(Protocol):
 class Completed(Protocol):
     """What an executed command came to."""
 
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: str
-    """Decoded as UTF-8, bytes that are not kept as backslash escapes."""
-    stderr: str
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What was executed."""
+        ...
+
+    @property
+    def returncode(self) -> int:
+        """Its exit code; negative: the signal that ended it."""
+        ...
+
+    @property
+    def stdout(self) -> str:
+        """Decoded as UTF-8, bytes that are not kept as backslash escapes."""
+        ...
+
+    @property
+    def stderr(self) -> str:
+        """Decoded likewise."""
+        ...
 
 
 class Context(Protocol):
     """What a backend is given to work with."""
 
-    name: str
-    """The instance's name, as users write it in `backend=`."""
-    home: Path
-    """The store's folder, private to the user. A backend keeps its own files in
-    `home / "backends" / name`, which it makes with mode 0700."""
-    store_id: str
-    """Unique on earth; tokens begin with it."""
-    epoch: int
-    """The engine's epoch, larger for every engine of the store; 0 in a client process."""
-    config: Mapping[str, Any]
-    """The table `[backends.NAME]` of the configuration, without `plugin`; `[plugins.NAME]` for
-    what comes from the group `drover.plugins`."""
-    around: str
-    """For a wrapper: the backend that it stands around. Else empty."""
-    clock: Clock
+    @property
+    def name(self) -> str:
+        """The instance's name, as users write it in `backend=`."""
+        ...
 
-    def run(
-        self, argv: Sequence[str], *, input: bytes = b"", timeout_s: float = 30.0
-    ) -> Completed:
+    @property
+    def home(self) -> Path:
+        """The store's folder, private to the user. A backend keeps its own files in
+        `home / "backends" / name`, which it makes with mode 0700.
+        """
+        ...
+
+    @property
+    def store_id(self) -> str:
+        """Unique on earth; tokens begin with it."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The engine's epoch, larger for every engine of the store; 0 in a client process."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The table `[backends.NAME]` of the configuration, without `plugin`; `[plugins.NAME]`
+        for what comes from the group `drover.plugins`.
+        """
+        ...
+
+    @property
+    def around(self) -> str:
+        """For a wrapper: the backend that it stands around. Else empty."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """Tells the time; it is virtual in simulations."""
+        ...
+
+    def run(self, argv: Sequence[str], *, input: bytes = b"", timeout_s: float = 30.0) -> Completed:
         """Execute a command without a shell, in a clean environment (`LC_ALL=C`, UTC).
 
         Raises:
@@ -126,7 +161,8 @@ class Context(Protocol):
 
 class BackendHooks:
     """What a backend may implement. Only `drover_capabilities`, `drover_plan`, `drover_submit`,
-    `drover_control` and, unless it pushes, `drover_observe` are needed by every one."""
+    `drover_control` and, unless it pushes, `drover_observe` are needed by every one.
+    """
 
     @hookspec(firstresult=True)
     def drover_capabilities(self) -> Capabilities | None:
