@@ -1,5 +1,7 @@
 """One lifecycle for every job, wherever it runs.
 
+Example::
+
     import drover
 
     with drover.open() as session:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from drover.session import Job, JobArray, JournalEntry, Session, run
     from drover.session import open_session as open  # noqa: A004 - the public name
     from drover.states import State
+
+    __version__: str
 
 # Loaded at first use: `import drover` stays cheap for the command line and for plugins.
 _HOME: Final = {

@@ -7,7 +7,7 @@ older drover would misread raises it together with the store's schema.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, cast, get_type_hints
 
 from attrs import NOTHING, evolve, fields
 from cattrs import Converter
@@ -44,7 +44,9 @@ def _plain_indices(value: range | tuple[int, ...]) -> Any:
 
 
 def _read_indices(value: Any, _kind: object) -> range | tuple[int, ...]:
-    return range(*value["range"]) if isinstance(value, dict) else tuple(value)
+    if isinstance(value, dict):
+        return range(*cast("dict[str, list[int]]", value)["range"])
+    return tuple(value)
 
 
 def _plain_set(value: frozenset[Any]) -> list[Any]:
@@ -54,9 +56,7 @@ def _plain_set(value: frozenset[Any]) -> list[Any]:
 converter.register_unstructure_hook_func(
     lambda kind: getattr(kind, "__origin__", None) is frozenset, _plain_set
 )
-converter.register_structure_hook_func(
-    lambda kind: kind == range | tuple[int, ...], _read_indices
-)
+converter.register_structure_hook_func(lambda kind: kind == range | tuple[int, ...], _read_indices)
 for _kind in (Usage, EndReport, Outcome, Progress, Request, Resources, Retry, Dependency, Transfer):
     converter.register_unstructure_hook(
         _kind, make_dict_unstructure_fn(_kind, converter, _cattrs_omit_if_default=True)

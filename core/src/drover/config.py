@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import platformdirs
 from attrs import field, frozen
@@ -41,7 +41,7 @@ class Setting:
 class Config:
     """All settings of a process."""
 
-    settings: Mapping[str, Setting] = field(factory=dict)
+    settings: Mapping[str, Setting] = field(factory=dict[str, Setting])
     project: Path | None = None
     """The folder of the project's file, if there is one."""
 
@@ -105,7 +105,7 @@ def _read_file(path: Path) -> Iterator[Setting]:
 def _flatten(table: Mapping[str, Any], prefix: str, origin: str) -> Iterator[Setting]:
     for key, value in table.items():
         if isinstance(value, dict) and value:
-            yield from _flatten(value, f"{prefix}{key}.", origin)
+            yield from _flatten(cast("dict[str, Any]", value), f"{prefix}{key}.", origin)
         else:
             yield Setting(key=prefix + key, value=value, origin=origin)
 

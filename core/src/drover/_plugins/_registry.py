@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pluggy
 from attrs import frozen
@@ -87,7 +87,7 @@ def backend_names(config: Config) -> dict[str, BackendName]:
     for name, table in config.table("backends").items():
         if not isinstance(table, dict):
             raise ConfigError(f"backends.{name}", "is not a table; write [backends.NAME]")
-        options = dict(table)
+        options = dict(cast("dict[str, Any]", table))
         plugin = options.pop("plugin", name)
         out[name] = BackendName(name=name, plugin=plugin, point=points.get(plugin), options=options)
     return out

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -89,7 +89,7 @@ class Store:
         return bool(self.why_read_only)
 
     @contextmanager
-    def read(self) -> Iterator[Reader]:
+    def read(self) -> Generator[Reader]:
         """Give a reader that sees one state of the store."""
         with self._lock:
             if self._sql.in_transaction:
@@ -102,7 +102,7 @@ class Store:
                 self._sql.execute("COMMIT")
 
     @contextmanager
-    def write(self, epoch: int = 0) -> Iterator[tuple[Writer, Reader]]:
+    def write(self, epoch: int = 0) -> Generator[tuple[Writer, Reader]]:
         """Give a writer and a reader for one transaction, which an exception undoes.
 
         Args:

@@ -31,7 +31,7 @@ ID_LENGTH: Final = 12
 """60 random bits: among a million jobs two are alike with a chance of 4e-7, and then the
 second insert is refused by the table, not merged."""
 
-_TIMED: Final = DecideEnd | EndAt | ForgetJob | WakeJob
+_TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
 LOOK_AGAIN_S: Final = 1.0
 
 
@@ -66,7 +66,7 @@ def agenda(job: JobRecord, now: float) -> tuple[int | None, float | None]:
                 turn = 1
         elif isinstance(order, AdmitJob):
             turn = 1
-        elif isinstance(order, _TIMED | SettleRequest) and order.at is not None:
+        elif isinstance(order, _TIMED) and order.at is not None:
             # What is due and still owed could not be done now: look again soon, not at once.
             wakes.append(order.at if order.at > now else now + LOOK_AGAIN_S)
     return turn, min(wakes, default=None)
@@ -108,7 +108,7 @@ class Writer:
 
     def save_all(self, jobs: Iterable[JobRecord], now: float) -> None:
         """Write what has become of jobs."""
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for job in jobs:
             turn, wake_at = agenda(job, now)
             rows.append(
