@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ def test_wait_draws_a_bar(terminal: Terminal) -> None:
 
 @pytest.mark.slow
 def test_the_demo_draws_tells_the_truth_and_leaves_nothing(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    terminal: Terminal, tmp_path: Path
 ) -> None:
     """The first thing that a newcomer types has to work, and to leave the machine as it was."""
     terminal.environment["TMPDIR"] = str(tmp_path)
@@ -198,6 +199,10 @@ def test_the_demo_draws_tells_the_truth_and_leaves_nothing(
     assert "WRONG" not in text
     assert [] == list(tmp_path.iterdir())
     assert tempfile.gettempdir() != str(tmp_path)
+    ends_at = time.monotonic() + 5
+    while processes_that_name(str(tmp_path)) and time.monotonic() < ends_at:
+        time.sleep(0.05)
+
     assert [] == processes_that_name(str(tmp_path))
 
 

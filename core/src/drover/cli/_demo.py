@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +22,7 @@ from drover.cli._params import BackendName
 from drover.cli._settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from drover.cli._demo_kinds import Kind
     from drover.cli._demo_view import View
@@ -62,8 +64,8 @@ class Result:
 def _ended(record: JobRecord) -> str:
     text = f"{record.state}"
     if record.outcome is not None and record.state.ends_wait:
-        how = record.outcome.describe().partition(":")[0]
-        text += "" if how == record.state else f", {how}"
+        how = record.outcome.describe().partition(":")[0].removeprefix(record.state)
+        text += how if how.startswith(", ") or not how else f", {how}"
     if record.counted_attempt > 1:
         text += f", attempt {record.counted_attempt}"
     return text
@@ -84,16 +86,16 @@ def demo_command(settings: Settings, *, backend: str | None, as_json: bool) -> i
     from drover.cli._demo_view import show_results, view_for
 
     folder = Path(tempfile.mkdtemp(prefix="drover-demo-"))
+    private = Settings(home=folder / "store", opener=settings.opener)
     began = time.monotonic()
     try:
-        private = Settings(home=folder / "store", opener=settings.opener)
-        with private.open(backend=backend) as session:
+        with _nothing_lingers(private, backend), private.open(backend=backend) as session:
             try:
                 results, checks = _play(session, folder, backend, view_for(quiet=as_json))
             finally:
                 _leave(session)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _removed(folder)
     seconds = time.monotonic() - began
     ok = all(result.ok for result in results) and all(checks.values()) and not folder.exists()
     if as_json:
@@ -170,6 +172,36 @@ def _checks(jobs: dict[str, list[Job]], files: Sequence[Path]) -> dict[str, bool
 def _first_word(job: Job) -> str:
     words = job.stdout.read_bytes().split()
     return words[0].decode("utf-8", "replace").lstrip("\\") if words else ""
+
+
+@contextmanager
+def _nothing_lingers(settings: Settings, backend: str | None) -> Generator[None]:
+    """Ask the backend's helpers to leave with the engine, for as long as the demo takes.
+
+    A backend that keeps a process for the next job has the setting `idle_s`; one that has not
+    refuses it as unknown, and is left as it is.
+    """
+    with settings.open(engine="none", backend=backend) as session:
+        name = session.default_backend
+    variable = f"DROVER_BACKENDS__{name.upper()}__IDLE_S"
+    before = os.environ.get(variable)
+    os.environ[variable] = "0"
+    try:
+        with settings.open(engine="none", backend=backend) as session:
+            if not any(info.ok for info in session.backends() if info.name == name):
+                del os.environ[variable]
+        yield
+    finally:
+        os.environ.pop(variable, None)
+        if before is not None:
+            os.environ[variable] = before
+
+
+def _removed(folder: Path) -> None:
+    """Delete the demo's folder; what is just leaving may still write to it."""
+    ends_at = time.monotonic() + _LEAVE_S
+    while folder.exists() and time.monotonic() < ends_at:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leave(session: Session) -> None:
