@@ -9,7 +9,7 @@ import pytest
 # Test files are imported by path (importlib mode): what they share has to be found by name.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from local_bench import Bench  # noqa: E402 - see above
+from local_bench import Bench
 
 
 @pytest.fixture
@@ -21,8 +21,18 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.tear_down()
 
 
-@pytest.fixture
-def up(bench: Bench) -> Bench:
-    """A home in which an engine has begun and the agent runs."""
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """An engine and an agent for all tests of a file that harm neither."""
+    bench = Bench(tmp_path_factory.mktemp("store"))
     bench.start()
-    return bench
+    yield bench
+    bench.tear_down()
+
+
+@pytest.fixture
+def up(shared: Bench, tmp_path: Path) -> Iterator[Bench]:
+    """A folder of its own for the jobs of one test."""
+    shared.home = tmp_path
+    yield shared
+    shared.clear()

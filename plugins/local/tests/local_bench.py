@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from drover.models import (
     Attempt,
     Chunk,
@@ -23,10 +25,12 @@ from drover.models import (
     Request,
     Stream,
     Verb,
+    Verdict,
 )
 from drover_local import LocalBackend
 from drover_local._doctor import ask_status
 from drover_local._place import Place
+from drover_local._tree import read_token
 
 DEADLINE_S = 15.0
 
@@ -56,7 +60,12 @@ class Bench:
     """One store's home and the engines that come and go on it."""
 
     def __init__(self, home: Path) -> None:
+        # Processes are found by their tokens: those of another test must have others.
+        self.store_id = f"s{secrets.token_hex(4)}"
+        self.store = home
         self.home = home
+        """Where jobs run."""
+        self.submitted: list[Attempt] = []
         self.name = "local"
         self.config: dict[str, Any] = {"cpus": 4, "idle_s": 1, "grace_s": 3, "gpus": 0}
         self.backends: list[LocalBackend] = []
@@ -67,12 +76,12 @@ class Bench:
 
     @property
     def place(self) -> Place:
-        return Place(str(self.home / "backends" / self.name))
+        return Place(str(self.store / "backends" / self.name))
 
     def start(self, *, epoch: int | None = None, durable: bool = True) -> StubContext:
         """Begin as another engine."""
         self.epoch = self.epoch + 1 if epoch is None else epoch
-        context = StubContext(self.home, self.epoch, self.config, self.name)
+        context = StubContext(self.store, self.epoch, self.config, self.name)
         context.durable = durable
         backend = LocalBackend(context)  # type: ignore[arg-type]
         backend.drover_start()
@@ -93,7 +102,7 @@ class Bench:
         return Attempt(
             job_id=job_id,
             number=number,
-            token=f"store.{job_id}.{number}",
+            token=f"{self.store_id}.{job_id}.{number}",
             spec=JobSpec(argv=argv, **fields),
             age=self.count,
             base_environment=env,
@@ -107,6 +116,7 @@ class Bench:
 
         assert "accepted" == answer.answer, answer.message
 
+        self.submitted.append(attempt)
         return attempt
 
     def rows(self, attempt: Attempt) -> list[Observation]:
@@ -122,7 +132,7 @@ class Bench:
             if time.monotonic() > deadline:
                 told = "\n".join(map(str, self.context.seen[-20:]))
                 log = self.place.log
-                text = Path(log).read_text("utf-8") if os.path.exists(log) else ""
+                text = Path(log).read_text("utf-8") if Path(log).exists() else ""
                 pytest.fail(f"not in {timeout_s:g} s: {what}\nseen:\n{told}\nlog:\n{text}")
             with self.context.news:
                 self.context.news.wait(0.02)
@@ -178,6 +188,16 @@ class Bench:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
 
+    def clear(self) -> None:
+        """End what a test has left running, for the next one."""
+        for attempt in self.submitted:
+            if any(row.phase is Phase.ENDED for row in self.rows(attempt)):
+                continue
+            if self.order(attempt, Verb.KILL).verdict is Verdict.SIGNALLED:
+                self.end(attempt)
+        self.submitted.clear()
+        self.context.seen.clear()
+
     def tear_down(self) -> None:
         for backend in self.backends:
             with contextlib.suppress(OSError):
@@ -185,9 +205,8 @@ class Bench:
         status = None
         with contextlib.suppress(OSError):
             status = ask_status(self.place)
-        if status is None:
-            return
-        tree = psutil.Process(status["pid"]).children(recursive=True)
-        for pid in (status["keeper"], status["pid"], *(process.pid for process in tree)):
+        doomed = [status["keeper"], status["pid"]] if status else []
+        doomed += [pid for pid in psutil.pids() if read_token(pid).startswith(self.store_id)]
+        for pid in doomed:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

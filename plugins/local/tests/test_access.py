@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from drover.models import Health
 from local_bench import Bench
 
-_OTHER = 65534
+from drover.models import Health
+
 _SPEAK = """
 import os, socket, sys
-os.setgid(%(uid)d); os.setuid(%(uid)d)
+os.setgid(65534); os.setuid(65534)
 sock = socket.socket(fileno=int(sys.argv[1]))
 try:
     sock.connect(sys.argv[2])
@@ -24,7 +24,14 @@ except ConnectionError:
     sys.exit(0)
 except PermissionError:
     sys.exit(3)
-""" % {"uid": _OTHER}
+"""
+
+
+@pytest.fixture
+def up(bench: Bench) -> Bench:
+    """An agent that the test may kill or set up otherwise."""
+    bench.start()
+    return bench
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can speak as another user")

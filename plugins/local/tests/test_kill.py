@@ -10,15 +10,23 @@ import time
 from pathlib import Path
 
 import pytest
+from local_bench import Bench
+
 from drover.errors import StaleEpochError
 from drover.models import Answer, Closing, Phase, Reason, Started, Verb, Verdict
 from drover_local import _ledger
 from drover_local._closed import ClosedTokens
 from drover_local._ledger import Ledger
-from local_bench import Bench
 
 _WAIT = "while [ ! -e go ]; do sleep 0.02; done; exit 9"
 _TURNS = [("pid",), ("keeper",), ("pid", "keeper")]
+
+
+@pytest.fixture
+def up(bench: Bench) -> Bench:
+    """An agent that the test may kill or set up otherwise."""
+    bench.start()
+    return bench
 
 
 @pytest.mark.parametrize("which", _TURNS, ids="+".join)
@@ -303,13 +311,14 @@ def test_closed_tokens_survive_a_torn_line(tmp_path: Path) -> None:
 
 
 def test_the_ledger_grows_and_reuses_its_slots(tmp_path: Path) -> None:
-    path = os.fsencode(tmp_path / "ledger")
+    file = tmp_path / "ledger"
+    path = os.fsencode(file)
     ledger = Ledger(path)
     detail = json.dumps({"native_id": "n"}).encode()
     indices = [ledger.intend(f"t{n}", detail, 1.0, 1) for n in range(3000)]
     for index in indices[10:]:
         ledger.free(index)
-    size = os.stat(path).st_size
+    size = file.stat().st_size
     for n in range(2000):
         ledger.intend(f"u{n}", detail, 1.0, 1)
     ledger.ended(indices[0], _ledger.EXITED, 256, 2.0)
@@ -318,7 +327,7 @@ def test_the_ledger_grows_and_reuses_its_slots(tmp_path: Path) -> None:
     ledger.close()
     again = {entry.token: entry for entry in Ledger(path).entries}
 
-    assert size == os.stat(path).st_size
+    assert size == file.stat().st_size
     assert 2010 == len(again)
     first = again["t0"]
     assert (256, 1.0, 2.0, 3.0, 4) == (

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_bench import Bench, StubContext
+
 from drover.errors import ConfigError
 from drover.models import SPEC_FIELDS, JobSpec, Resources, Support, fields_set
 from drover_local import LocalBackend
 from drover_local._config import read_config
 from drover_local._output import expand
-from local_bench import Bench, StubContext
 
 _CONFIG = {"cpus": 4, "memory": "1GiB", "gpus": ["a", "b"]}
 

@@ -6,12 +6,20 @@ import time
 from collections import Counter
 
 import pytest
+from local_bench import Bench
+
 from drover.models import Attempt, Phase, Reason
 from drover_local._doctor import ask_status
-from local_bench import Bench
 
 _JOBS = 200
 _KILLS = 8
+
+
+@pytest.fixture
+def up(bench: Bench) -> Bench:
+    """An agent that the test may kill or set up otherwise."""
+    bench.start()
+    return bench
 
 
 def _code(attempt: Attempt) -> int:
@@ -55,4 +63,3 @@ def test_nothing_runs_twice_and_no_code_is_wrong(up: Bench, seed: int) -> None:
     assert told["lost"] <= kills, told
     ends = Counter(row.token for row in up.context.seen if row.phase is Phase.ENDED)
     assert _JOBS == len(ends)
-    print(f"seed {seed}: {dict(told)} after {kills} kills")

@@ -5,8 +5,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from drover.models import Phase, Reason, Resources, Started, Stream
 from local_bench import Bench
+
+from drover.models import Phase, Reason, Resources, Started, Stream
 
 
 def test_a_job_runs_and_its_exit_code_is_true(up: Bench) -> None:
@@ -63,7 +64,7 @@ def test_signals_and_files_of_the_agent_do_not_leak(up: Bench) -> None:
     assert {"0", "1", "2"} == set(fds.split()) - {"10", "255"}
 
 
-@pytest.mark.parametrize("name", ["a b", "it's \"so\"", "new\nline", "\udcff\udcfe", "$HOME;*"])
+@pytest.mark.parametrize("name", ["a b", 'it\'s "so"', "new\nline", "\udcff\udcfe", "$HOME;*"])
 def test_any_name_of_a_working_directory_works(up: Bench, name: str) -> None:
     folder = up.home / name
     folder.mkdir()
@@ -232,7 +233,8 @@ def test_a_path_too_long_for_a_socket_works(bench: Bench) -> None:
     assert 0 == bench.end(bench.submit("true")).exit_code
 
 
-def test_the_agent_leaves_when_idle_and_comes_back(up: Bench) -> None:
+def test_the_agent_leaves_when_idle_and_comes_back(bench: Bench) -> None:
+    up = bench
     up.config["idle_s"] = 0.2
     up.start()
     up.end(up.submit("true"))

@@ -4,9 +4,17 @@ import os
 from typing import Any
 
 import pytest
+from local_bench import Bench
+
 from drover.models import Resources, Verb
 from drover_local._slots import Needs, Queue, Slots
-from local_bench import Bench
+
+
+@pytest.fixture
+def up(bench: Bench) -> Bench:
+    """An agent that the test may kill or set up otherwise."""
+    bench.start()
+    return bench
 
 
 class _Candidate:

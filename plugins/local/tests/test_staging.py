@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from drover.models import StageAnswer
 from local_bench import Bench
+
+from drover.models import StageAnswer
 
 
 def _in(bench: Bench, *inputs: tuple[str, str], **fields: Any) -> StageAnswer:
@@ -16,8 +17,9 @@ def _in(bench: Bench, *inputs: tuple[str, str], **fields: Any) -> StageAnswer:
 
 
 def _unstarted(bench: Bench) -> Any:
-    from drover_local import LocalBackend
     from local_bench import StubContext
+
+    from drover_local import LocalBackend
 
     return LocalBackend(StubContext(bench.home, 1, {}, "local"))  # type: ignore[arg-type]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from drover.models import EndReport, Phase, Reason, Resources, Verb, Verdict
 from local_bench import Bench
+
+from drover.models import EndReport, Phase, Reason, Resources, Verb, Verdict
 
 # A child in the same session, one in its own, one that lost its parent, one that lost both and
 # keeps the token; each writes its number.
@@ -95,7 +96,9 @@ def test_terminate_never_kills_and_names_survivors(up: Bench) -> None:
 
 def test_a_job_may_use_its_grace(up: Bench) -> None:
     """What it exits with after TERM is told beside the reason."""
-    attempt = up.submit("sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")
+    attempt = up.submit(
+        "sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"
+    )
     up.until("it is up", lambda: up.rows(attempt) and up.output(attempt))
     up.order(attempt, Verb.CANCEL, grace_s=10)
     end = up.end(attempt)
@@ -147,7 +150,9 @@ def test_suspend_stops_and_resume_goes_on(up: Bench) -> None:
 
 
 def test_a_signal_reaches_the_job(up: Bench) -> None:
-    attempt = up.submit("sh", "-c", "trap 'echo got; exit 0' USR1; echo up; while :; do sleep 0.05; done")
+    attempt = up.submit(
+        "sh", "-c", "trap 'echo got; exit 0' USR1; echo up; while :; do sleep 0.05; done"
+    )
     up.until("it is up", lambda: up.rows(attempt) and up.output(attempt))
     answer = up.order(attempt, Verb.SIGNAL, signal=int(signal.SIGUSR1))
 
@@ -179,9 +184,7 @@ def test_hold_and_release(up: Bench) -> None:
 
 
 def test_wall_time_ends_the_tree(up: Bench) -> None:
-    attempt = up.submit(
-        "sh", "-c", "sleep 60 & echo $!; wait", resources=Resources(wall_time=0.3)
-    )
+    attempt = up.submit("sh", "-c", "sleep 60 & echo $!; wait", resources=Resources(wall_time=0.3))
     end = up.end(attempt)
 
     assert (Reason.WALL_TIME, 15) == (end.reason, end.signal)

@@ -14,7 +14,7 @@ __all__ = ["LocalBackend"]
 
 def __getattr__(name: str) -> Any:
     if name == "LocalBackend":
-        from drover_local._backend import LocalBackend  # noqa: PLC0415 - see above
+        from drover_local._backend import LocalBackend
 
         return LocalBackend
     raise AttributeError(name)

@@ -7,11 +7,11 @@ slot waits for the engine, and tells what happened in batches: at once when litt
 
 import gc
 import os
-import resource  # noqa: F401 - wait4 imports it on first use, which may be too late
 import selectors
 import signal
 import time
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final
 
 from drover_local._answers import Answers
@@ -149,22 +149,26 @@ def _shut_inherited() -> None:
     """Keep what was inherited from reaching the jobs."""
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     for name in os.listdir(folder):
-        if int(name) > 2:  # noqa: PLR2004 - after stderr
+        if int(name) > 2:
             try:
                 os.set_inheritable(int(name), False)
             except OSError:
                 continue
 
 
+def _only_wake(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: what counts is the byte in the pipe."""
+
+
 def _wake_up_on_signals(selector: selectors.BaseSelector) -> int:
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGUSR1):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, _only_wake)
 
     def drain() -> None:
         try:
-            while len(os.read(reader, 4096)) == 4096:  # noqa: PLR2004 - a full read
+            while len(os.read(reader, 4096)) == 4096:
                 pass
         except BlockingIOError:
             pass

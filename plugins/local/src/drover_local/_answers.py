@@ -47,26 +47,29 @@ class Answers:
         if op == "submit":
             return self._submit(connection, frame)
         if op == "acknowledge":
-            return self._acknowledge(frame["tokens"])
-        if op == "observe":
-            return self._observe(frame["tokens"])
-        if op == "find":
-            return self._find(frame["tokens"])
+            self._acknowledge(frame["tokens"])
+            return None
         if op == "control":
             return self._control(frame["orders"])
+        return self._answer_tokens(op, frame["tokens"])
+
+    def _answer_tokens(self, op: str, tokens: list[str]) -> Frame:
+        if op == "observe":
+            return self._observe(tokens)
+        if op == "find":
+            return self._find(tokens)
         if op == "close":
-            return self._close(frame["tokens"])
+            return self._close(tokens)
         if op == "forget":
-            self._closed.forget(frame["tokens"])
-            return {"done": True}
-        return {"error": f"no operation {op!r}"}
+            self._closed.forget(tokens)
+            return {}
+        raise ValueError(f"no operation {op!r}")
 
     def _hello(self, connection: Connection, frame: Frame) -> Frame:
         epoch, ledger = int(frame["epoch"]), self._runner.ledger
         if epoch < ledger.epoch:
             return {"stale": ledger.epoch}
-        if epoch > ledger.epoch:
-            ledger.epoch = epoch
+        ledger.epoch = max(ledger.epoch, epoch)
         connection.epoch = epoch
         self._runner.slots.resize(frame["config"])
         self.idle_s = float(frame["config"]["idle_s"])
@@ -97,6 +100,10 @@ class Answers:
             connection.bases[digest] = {
                 os.fsencode(name): os.fsencode(value) for name, value in variables.items()
             }
+        missing = {what["base"] for what in frame["jobs"] if what["base"]} - set(connection.bases)
+        if missing:
+            # Sent over an earlier connection. Nothing is done until they are here.
+            return {"missing": sorted(missing)}
         runner = self._runner
         refused: dict[str, str] = {}
         rows: list[list[Any]] = []
@@ -188,9 +195,7 @@ class Answers:
             job = self._runner.jobs.get(token)
             if token in shut:
                 verdict, message = DONE, "it had not started"
-            elif job is None:
-                verdict, message = TOO_LATE, "it has ended"
-            elif job.phase == ENDED or job.reaped and not job.stopping:
+            elif job is None or job.phase == ENDED or (job.reaped and not job.stopping):
                 verdict, message = TOO_LATE, "it has ended"
             elif job.phase == QUEUED:
                 verdict, message = self._order_queued(job, order["verb"])

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from drover.errors import UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
     Answer,
@@ -28,8 +29,6 @@ from drover.models import (
     Verb,
     Verdict,
 )
-from drover.errors import UnreachableError
-
 from drover_local._command import describe, native_id
 from drover_local._config import LocalConfig, read_config
 from drover_local._doctor import diagnose
@@ -63,6 +62,7 @@ class LocalBackend:
         """Tokens that an earlier engine has placed."""
         self._bases: dict[str, Mapping[str, str]] = {}
         self._sent: tuple[int, set[str]] = (0, set())
+        """Which of them this connection has been given."""
 
     @property
     def _config(self) -> LocalConfig:
@@ -252,23 +252,28 @@ class LocalBackend:
         link = self._link
         if link is None:
             raise UnreachableError("local agent", "the backend was not started")
-        generation, sent = self._sent
-        if generation != link.generation:
-            sent = set()
-            self._sent = (link.generation, sent)
         jobs = [self._frames[token] for token in tokens if token in self._frames]
-        fresh = {frame["base"] for frame in jobs if frame["base"]} - sent
-        bases = {digest: dict(self._bases[digest]) for digest in fresh}
-        reply = self._ask({"op": "submit", "jobs": jobs, "bases": bases})
-        sent |= fresh
+        used = {frame["base"] for frame in jobs if frame["base"]}
+        if self._sent[0] != link.generation:
+            self._sent = (link.generation, set())
+        fresh = used - self._sent[1]
+        reply = self._send(jobs, fresh)
+        if "missing" in reply:
+            # The connection is another one than a moment ago.
+            reply = self._send(jobs, used)
+        self._sent[1].update(fresh)
         for token in reply["refused"]:
             self._drop(token)
         if len(self._bases) > _MANY_BASES:
-            used = {frame["base"] for frame in list(self._frames.values())}
-            self._bases = {name: base for name, base in self._bases.items() if name in used}
-            sent.intersection_update(self._bases)
+            wanted = {frame["base"] for frame in list(self._frames.values())}
+            self._bases = {name: base for name, base in self._bases.items() if name in wanted}
+            self._sent[1].intersection_update(self._bases)
         self._on_rows(reply["rows"])
         return reply
+
+    def _send(self, jobs: list[Frame], bases: set[str]) -> Frame:
+        known = {digest: dict(self._bases[digest]) for digest in bases if digest in self._bases}
+        return self._ask({"op": "submit", "jobs": jobs, "bases": known})
 
     def _observe(self, tokens: Sequence[str]) -> Observed:
         reply = self._ask({"op": "observe", "tokens": list(tokens)})

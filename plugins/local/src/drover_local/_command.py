@@ -4,7 +4,6 @@ import os
 from typing import Any, Final
 
 from drover.models import Attempt, JobSpec, Stream
-
 from drover_local._config import LocalConfig
 from drover_local._output import expand, stream_path, working_dir
 

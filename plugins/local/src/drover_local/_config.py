@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import psutil
 from attrs import frozen
+
 from drover.errors import ConfigError, InvalidSpecError
 from drover.models import parse_bytes, parse_seconds
 
@@ -105,9 +106,7 @@ def found_gpus() -> tuple[str, ...]:
     if command is None:
         return ()
     try:
-        found = subprocess.run(  # noqa: S603 - a fixed command
-            [command, "-L"], capture_output=True, timeout=_NVIDIA_S, check=False
-        )
+        found = subprocess.run([command, "-L"], capture_output=True, timeout=_NVIDIA_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ()
     lines = found.stdout.decode("utf-8", "replace").splitlines()
@@ -121,11 +120,12 @@ def found_gpus() -> tuple[str, ...]:
 def _gpus(value: object) -> tuple[str, ...]:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return tuple(str(number) for number in range(value))
+    entries: Any = value
     if isinstance(value, list | tuple):
-        names = tuple(str(entry) for entry in value)
+        names = tuple(str(entry) for entry in entries)
         if len(set(names)) == len(names) and all(name and "," not in name for name in names):
             return names
-    raise InvalidSpecError("gpus", value, "give a count, or a list of distinct ids or UUIDs")
+    raise InvalidSpecError("gpus", entries, "give a count, or a list of distinct ids or UUIDs")
 
 
 def _count(name: str, value: object) -> int:

@@ -112,7 +112,7 @@ class Desk:
             self._drop(connection)
 
     def _accept(self) -> None:
-        assert self._listener is not None  # noqa: S101 - only called while it listens
+        assert self._listener is not None
         try:
             sock, _ = self._listener.accept()
         except OSError:

@@ -6,7 +6,6 @@ import time
 from typing import Final
 
 from drover.models import Diagnosis, Health
-
 from drover_local._config import LocalConfig
 from drover_local._frames import Frame, pack
 from drover_local._link import read_frame

@@ -6,7 +6,7 @@ path and any argument gets through unchanged.
 
 import json
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Frame = dict[str, Any]
 
@@ -45,10 +45,10 @@ class FrameReader:
             end = begin + _HEAD.size + size
             if len(buffer) < end:
                 break
-            frame = json.loads(bytes(buffer[begin + _HEAD.size : end]))
+            frame: Any = json.loads(bytes(buffer[begin + _HEAD.size : end]))
             if not isinstance(frame, dict):
                 raise ValueError("a frame that is not an object")  # noqa: TRY004 - a bad stream
-            frames.append(frame)
+            frames.append(cast("Frame", frame))
             begin = end
         del buffer[:begin]
         return frames

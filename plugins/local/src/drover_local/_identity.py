@@ -19,7 +19,7 @@ def boot_id() -> str:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
     except OSError:
-        import psutil  # noqa: PLC0415 - not needed on Linux, and the agent should stay small
+        import psutil
 
         return f"boot-{psutil.boot_time():.0f}"
 
@@ -55,7 +55,7 @@ def start_ticks(pid: int) -> int | None:
     if os.path.isdir("/proc/self"):
         row = read_stat(pid)
         return row[3] if row else None
-    import psutil  # noqa: PLC0415 - not needed on Linux
+    import psutil
 
     try:
         return int((psutil.Process(pid).create_time() - psutil.boot_time()) * 10**9 / TICK_NS)

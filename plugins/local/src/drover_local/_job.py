@@ -48,7 +48,7 @@ class Job:
         self.index = -1
         self.pid = 0
         self.pidfd = -1
-        self.span = (0, 0)
+        self.span: tuple[int, int] = (0, 0)
         self.started_at: float | None = None
         self.mono_started = 0.0
         self.cause = NO_CAUSE
@@ -121,9 +121,10 @@ def from_entry(entry: Entry) -> Job:
     return job
 
 
-def end_of(  # noqa: PLR0913 - one row, written once
+def end_of(
     kind: int,
     at: float,
+    *,
     status: int = 0,
     cause: int = NO_CAUSE,
     usage: tuple[float, float, float, int] | None = None,

@@ -12,11 +12,12 @@ BUSY when another pair has the place.
 import ctypes
 import fcntl
 import os
-import resource  # noqa: F401 - wait4 imports it on first use, which may be too late
+import resource
 import signal
 import sys
 import time
-from typing import Final
+import traceback
+from typing import Any, Final
 
 from drover_local._identity import read_stat, start_ticks
 from drover_local._orphans import OrphanWriter
@@ -47,7 +48,7 @@ def main() -> int:
     try:
         _keep(place, writer)
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
         raise
     finally:
         sys.stderr.flush()
@@ -79,11 +80,11 @@ def _keep(place: Place, ready: int) -> None:
             writer.clear()
             os._exit(0)
         deaths = deaths + 1 if time.monotonic() - born < _SHORT_LIFE_S else 0
-        if os.WIFEXITED(status) and (is_first or deaths > 1) or deaths > _DEATHS:
+        if (os.WIFEXITED(status) and (is_first or deaths > 1)) or deaths > _DEATHS:
             # It fails by itself; the jobs' ends are told by the kernel or not at all.
             os._exit(1)
         if deaths > 1:
-            time.sleep(min(0.05 * 2**deaths, 5.0))
+            time.sleep(min(0.05 * 2**deaths, 1.0))
 
 
 def _fork_agent(place: Place, ready: int) -> int:
@@ -93,11 +94,11 @@ def _fork_agent(place: Place, ready: int) -> int:
         return pid
     code = 1
     try:
-        from drover_local._agent import run  # noqa: PLC0415 - not wanted in the keeper
+        from drover_local._agent import run
 
         code = run(place, keeper, lambda: os.write(ready, _READY) if ready >= 0 else 0)
     except BaseException:  # noqa: BLE001 - the last frame of a process: it is told in the log
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -122,19 +123,22 @@ def _watch(agent: int, writer: OrphanWriter) -> int:
             return int(status)
         ticks = start_ticks(pid)
         _, status, usage = os.wait4(pid, 0)
-        writer.add(
-            {
-                "pid": pid,
-                "ticks": ticks,
-                "status": status,
-                "at": time.time(),
-                "user_s": usage.ru_utime,
-                "system_s": usage.ru_stime,
-                "rss": usage.ru_maxrss * 1024,
-            }
-        )
+        writer.add(_end(pid, ticks, status, usage))
         # The agent is not collected yet, so the number is still its own.
         os.kill(agent, signal.SIGUSR1)
+
+
+# wait4 imports `resource` on first use, which may be too late: the signature names it.
+def _end(pid: int, ticks: int | None, status: int, usage: resource.struct_rusage) -> dict[str, Any]:
+    return {
+        "pid": pid,
+        "ticks": ticks,
+        "status": status,
+        "at": time.time(),
+        "user_s": usage.ru_utime,
+        "system_s": usage.ru_stime,
+        "rss": usage.ru_maxrss * 1024,
+    }
 
 
 def _note_tokens(agent: int, writer: OrphanWriter) -> None:

@@ -10,7 +10,7 @@ import json
 import mmap
 import os
 import struct
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from drover_local._identity import boot_id
 
@@ -36,7 +36,9 @@ class Entry:
         "system_s", "token", "user_s", "wall_s",
     )  # fmt: skip
 
-    def __init__(self, index: int, row: tuple[Any, ...], token: str, detail: dict[str, Any]):
+    def __init__(
+        self, index: int, row: tuple[Any, ...], token: str, detail: dict[str, Any]
+    ) -> None:
         self.index, self.token, self.detail = index, token, detail
         (
             self.state, self.cause, self.suspended, self.kind, self.status, self.pid,
@@ -63,10 +65,11 @@ class Ledger:
         self._map = mmap.mmap(self._fd, size)
         if fresh:
             _HEAD.pack_into(self._map, 0, _MAGIC, 0, boot_id().encode("ascii"))
-        magic, self._epoch, boot = _HEAD.unpack_from(self._map, 0)
+        magic, epoch, boot = _HEAD.unpack_from(self._map, 0)
+        self._epoch = int(epoch)
         if magic != _MAGIC:
             raise ValueError(f"{os.fsdecode(path)!r} is not a ledger of this version")
-        self._boot = boot.rstrip(b"\0").decode("ascii")
+        self._boot: str = boot.rstrip(b"\0").decode("ascii")
         self._free: list[int] = []
         self.entries: list[Entry] = self._read()
 
@@ -213,7 +216,7 @@ def _message(native_id: str, text: str) -> bytes:
 
 def _detail(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text or b"{}")
+        found: Any = json.loads(text or b"{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

@@ -60,5 +60,3 @@ class Limits:
             if resident_bytes(self._processes.members(job), limit) > limit:
                 self._begin(job, MEMORY, 0.0)
         self._arm()
-
-

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from drover.errors import StaleEpochError, UnreachableError
-
 from drover_local._desk import peer_uid
 from drover_local._frames import Frame, FrameReader, pack
 from drover_local._keeper import BUSY
@@ -217,8 +216,7 @@ class Link:
 
     def _greet(self, sock: socket.socket) -> list[Any]:
         try:
-            if peer_uid(sock) != os.getuid():
-                raise UnreachableError("local agent", "its socket belongs to another user")
+            _check_owner(sock)
             sock.sendall(pack(self._hello()))
             reply = _checked(read_frame(sock), {"epoch": self._hello()["epoch"]})
         except BaseException:
@@ -263,7 +261,7 @@ def start_pair(place: Place) -> int:
         name: value for name, value in os.environ.items() if not name.startswith("DROVER_")
     }
     try:
-        done = subprocess.run(  # noqa: S603 - a fixed command
+        done = subprocess.run(
             [sys.executable, "-P", "-m", "drover_local._keeper", place.folder],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -280,6 +278,11 @@ def start_pair(place: Place) -> int:
     if done.returncode not in {0, BUSY}:
         raise UnreachableError("local agent", f"it does not start: {place.log_tail()}")
     return done.returncode
+
+
+def _check_owner(sock: socket.socket) -> None:
+    if peer_uid(sock) != os.getuid():
+        raise UnreachableError("local agent", "its socket belongs to another user")
 
 
 def _checked(reply: Frame, frame: Frame) -> Frame:

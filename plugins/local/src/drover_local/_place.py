@@ -31,7 +31,7 @@ class Place:
         """
         for folder in (os.path.dirname(self.folder), self.folder, self.output):
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            if os.stat(folder).st_mode & 0o777 != 0o700:  # noqa: PLR2004 - a mode
+            if os.stat(folder).st_mode & 0o777 != 0o700:
                 os.chmod(folder, 0o700)
 
     def address(self) -> str:

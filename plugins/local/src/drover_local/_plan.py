@@ -4,7 +4,6 @@ import shutil
 from typing import Final
 
 from drover.models import FieldPlan, JobSpec, Plan, Support, fields_set
-
 from drover_local._command import OPTIONS, full_argv
 from drover_local._config import LocalConfig, available_cpus
 from drover_local._output import working_dir
@@ -53,9 +52,13 @@ def _cannot(name: str, field: str, spec: JobSpec, config: LocalConfig) -> str:
     if field == "resources.nodes":
         return f"this is one machine, not {resources.nodes}"
     if field in {"resources.cpus", "resources.tasks"} and resources.total_cpus > config.cpus:
-        return f"{resources.total_cpus} cpus in all can never be had, this machine gives {config.cpus}"
+        return (
+            f"{resources.total_cpus} cpus in all can never be had, this machine gives {config.cpus}"
+        )
     if field == "resources.gpus" and resources.total_gpus > len(config.gpus):
-        return f"{resources.total_gpus} gpus can never be had, this machine gives {len(config.gpus)}"
+        return (
+            f"{resources.total_gpus} gpus can never be had, this machine gives {len(config.gpus)}"
+        )
     if field == "resources.memory" and (resources.memory or 0) > config.memory:
         return (
             f"{(resources.memory or 0) // _MIB} MiB can never be had, this machine gives "

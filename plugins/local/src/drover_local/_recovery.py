@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from drover_local._identity import TICK_NS, boot_ns, start_ticks, started_within
 from drover_local._job import ENDED, TERMINATE, Job, end_of, from_entry
-from drover_local._ledger import EXITED, INTENT, LOST, NODE_LOST, RUNNING, Entry
 from drover_local._ledger import ENDED as NOTED_END
+from drover_local._ledger import EXITED, INTENT, LOST, NODE_LOST, RUNNING, Entry
 from drover_local._orphans import OrphanReader
 from drover_local._runner import Runner
 from drover_local._timers import Timers
@@ -82,10 +82,10 @@ class Recovery:
         job.end = end_of(
             entry.kind,
             entry.ended_at,
-            entry.status,
-            entry.cause,
-            known,
-            entry.detail.get("message", ""),
+            status=entry.status,
+            cause=entry.cause,
+            usage=known,
+            message=entry.detail.get("message", ""),
         )
         self._runner.jobs[job.token] = job
 

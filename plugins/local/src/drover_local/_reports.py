@@ -13,7 +13,6 @@ from drover.models import (
     Started,
     Usage,
 )
-
 from drover_local._job import CANCEL, MEMORY, NO_CAUSE, TERMINATE, WALL_TIME
 from drover_local._ledger import EXITED, LAUNCH_FAILED, LOST, NODE_LOST
 
@@ -102,5 +101,3 @@ def read_usage(usage: list[Any] | None) -> Usage:
         max_rss_bytes=max_rss,
         host=_HOST,
     )
-
-

@@ -1,6 +1,7 @@
 """Start what is due and reap what has ended. The claim lies here: note first, then act."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Runner:
             job = self.queue.next(self.slots)
             if job is None:
                 break
-            assert isinstance(job, Job)  # noqa: S101 - only jobs are ever queued
+            assert isinstance(job, Job)
             self._start(job)
 
     def come_back(self) -> None:
@@ -74,9 +75,7 @@ class Runner:
                 self.ledger.ended(job.index, EXITED, _status(found), now)
             _, status, usage = os.wait4(found.si_pid, 0)
             if job is not None:
-                rss = usage.ru_maxrss * 1024
-                wall = time.monotonic() - job.mono_started
-                self.main_ended(job, now, status, (usage.ru_utime, usage.ru_stime, wall, rss))
+                self.main_ended(job, now, status, _used(job, usage))
 
     def main_ended(self, job: Job, at: float, status: int, usage: Usage | None) -> None:
         """Take the end of a job's main process; its status is in the ledger already."""
@@ -90,7 +89,7 @@ class Runner:
         elif job.kill_leftovers:
             self.stopper.sweep(job)
         else:
-            self.finish(job, end_of(EXITED, at, status, job.cause, usage))
+            self.finish(job, end_of(EXITED, at, status=status, cause=job.cause, usage=usage))
 
     def finish(self, job: Job, end: list[Any]) -> None:
         """Settle a job's end; it stays known until the engine has made that durable."""
@@ -184,13 +183,24 @@ class Runner:
         self.finish(job, end_of(LAUNCH_FAILED, at, message=message))
 
     def _finish_stopped(self, job: Job, survivors: tuple[int, ...]) -> None:
-        what = job.what
+        end = job.what
         self.finish(
             job,
             end_of(
-                EXITED, what["at"], what["status"], job.cause, what["usage"], survivors=survivors
+                EXITED,
+                end["at"],
+                status=end["status"],
+                cause=job.cause,
+                usage=end["usage"],
+                survivors=survivors,
             ),
         )
+
+
+# wait4 imports `resource` on first use, which may be too late: the signature names it.
+def _used(job: Job, usage: resource.struct_rusage) -> Usage:
+    wall = time.monotonic() - job.mono_started
+    return usage.ru_utime, usage.ru_stime, wall, usage.ru_maxrss * 1024
 
 
 def _environment(job: Job) -> dict[bytes, bytes]:

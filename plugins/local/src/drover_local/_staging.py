@@ -1,9 +1,10 @@
 """Copy inputs and outputs on this machine.
 
-Each file is copied under another name and renamed, so a reader sees the old or the new one, never
-half of it. A copy that is there already (same size and time) is not made again, so a transfer
-can be repeated and goes on where it was cut off. A link that is named itself is followed; links inside
-a folder are copied as links. Paths may lead anywhere the user may write: this is the user's own machine.
+Each file is copied under another name and renamed, so a reader sees the old or the new one,
+never half of it. A copy that is there already (same size and time) is not made again, so a
+transfer can be repeated and goes on where it was cut off. A link that is named itself is
+followed; links inside a folder are copied as links. Paths may lead anywhere the user may write:
+this is the user's own machine.
 """
 
 import os
@@ -12,7 +13,6 @@ import stat
 from typing import Final
 
 from drover.models import Attempt, StageAnswer, Transfer
-
 from drover_local._output import working_dir
 
 _TEMPORARY: Final = ".drover-part"

@@ -17,6 +17,8 @@ _STEP_S: Final = 0.02
 _LOOK_S: Final = 0.05
 # A tree that grows while it is signalled is looked at again at once, this often.
 _SWEEPS: Final = 8
+_FOLLOWED: Final = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM})
+"""Signals that a process must not escape by having been forked a moment too late."""
 
 
 class Stopper:
@@ -72,7 +74,7 @@ class Stopper:
             for pid, ticks in sorted(fresh, key=lambda row: row[0] != job.pid):
                 send(pid, ticks, number)
             done |= fresh
-            if not fresh or number not in {signal.SIGKILL, signal.SIGSTOP}:
+            if not fresh or number not in _FOLLOWED:
                 break
         return len(done)
 

@@ -185,7 +185,7 @@ def _scan() -> Iterator[tuple[int, Row]]:
 
 
 def _scan_slowly() -> Iterator[tuple[int, Row]]:
-    import psutil  # noqa: PLC0415 - only where there is no /proc; the agent should stay small
+    import psutil
 
     boot = psutil.boot_time()
     for process in psutil.process_iter():
