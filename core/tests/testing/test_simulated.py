@@ -20,7 +20,6 @@ from drover.models import (
 )
 from drover.testing import BackendHarness, Faults, SimulatedBackend, SimulatedCluster
 
-
 _NONE = Faults()
 
 

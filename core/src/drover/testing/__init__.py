@@ -19,7 +19,9 @@ pytest.register_assert_rewrite(
 
 from drover.testing._clock import FakeClock, SystemClock  # noqa: E402
 from drover.testing._cluster import Execution, SimulatedCluster  # noqa: E402
+from drover.testing._driver import EngineDriver  # noqa: E402
 from drover.testing._harness import BackendHarness  # noqa: E402
+from drover.testing._installed import installed  # noqa: E402
 from drover.testing._simulated import Faults, SimulatedBackend, SimulatedBug  # noqa: E402
 from drover.testing._witness import Witness  # noqa: E402
 from drover.testing.conformance import BackendConformance  # noqa: E402
@@ -27,6 +29,7 @@ from drover.testing.conformance import BackendConformance  # noqa: E402
 __all__ = [
     "BackendConformance",
     "BackendHarness",
+    "EngineDriver",
     "Execution",
     "FakeClock",
     "Faults",
@@ -35,4 +38,5 @@ __all__ = [
     "SimulatedCluster",
     "SystemClock",
     "Witness",
+    "installed",
 ]
