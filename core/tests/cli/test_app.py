@@ -1,9 +1,9 @@
 """The outer shape: help, version, home, errors, strangers' commands, completion."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,17 @@ def drover(*words: Any, **variables: Any) -> Any:
 
 
 def test_the_version_is_told_at_once() -> None:
-    """A shell prompt or a script that asks for the version must not wait."""
+    """A shell prompt or a script that asks for the version must not wait.
 
-    def once() -> Any:
-        began = time.perf_counter()
+    It is CPU time that is measured, so that a busy machine does not make it fail.
+    """
+
+    def once() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         told = drover("--version")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert told.stdout.startswith("drover ")
-        return time.perf_counter() - began
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     best = min(once() for _ in range(5))
 

@@ -1,9 +1,7 @@
 """The command line in a real terminal: what is asked, drawn, and never sent."""
 
-import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,6 +11,9 @@ from typing import Any
 
 import pexpect
 import pytest
+
+import drover
+from drover.states import ENDED, State
 
 if "local" not in entry_points(group="drover.backends").names:
     pytest.skip("needs the local backend (pip install drover-local)", allow_module_level=True)
@@ -33,6 +34,7 @@ class Terminal:
             "PYTHONUNBUFFERED": "1",
         }
         self.environment.pop("NO_COLOR", None)
+        self.session = drover.open(home)
 
     def spawn(self, *words: str) -> "pexpect.spawn[str]":
         return pexpect.spawn(
@@ -45,29 +47,27 @@ class Terminal:
             dimensions=(40, 120),
         )
 
-    def state(self, name: str) -> str:
-        told = subprocess.run(
-            [sys.executable, "-m", "drover", "ps", "--name", name, "--json"],
-            env=self.environment,
-            capture_output=True,
-            check=True,
-        )
-        return str(json.loads(told.stdout)["jobs"][0]["state"])
+    def job(self, name: str) -> drover.Job:
+        return self.session.jobs(name=name)[0]
 
-    def quietly(self, *words: str) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "drover", *words],
-            env=self.environment,
-            capture_output=True,
-            check=False,
-        )
+    def run(self, *argv: str, **fields: Any) -> None:
+        """Run a job to its end, or, of a sleeping one, to its start."""
+        job = self.session.submit(argv, **fields)
+        ends_at = time.monotonic() + LIMIT_S
+        while isinstance(job, drover.Job) and job.state not in {State.RUNNING, *ENDED}:
+            assert time.monotonic() < ends_at, job.history()
+            self.session.wait([job], timeout=0.1)
+
+    def kill(self, name: str) -> None:
+        self.session.ask([self.job(name)], drover.Verb.KILL)
 
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Any:
     it = Terminal(tmp_path_factory.mktemp("store") / "home")
     yield it
-    it.quietly("engine", "stop")
+    it.session.engine_stop()
+    it.session.close()
 
 
 def ended(child: Any) -> int:
@@ -85,18 +85,8 @@ def test_ctrl_c_asks_and_detaches(terminal: Terminal) -> None:
     child.expect("detached; job .* goes on")
 
     assert 130 == ended(child)
-    assert "RUNNING" == terminal.state("left")
-    terminal.quietly("cancel", "--kill", *ids(terminal, "left"))
-
-
-def ids(terminal: Terminal, name: str) -> list[str]:
-    told = subprocess.run(
-        [sys.executable, "-m", "drover", "ps", "--name", name, "--json"],
-        env=terminal.environment,
-        capture_output=True,
-        check=True,
-    )
-    return [job["id"] for job in json.loads(told.stdout)["jobs"]]
+    assert State.RUNNING is terminal.job("left").state
+    terminal.kill("left")
 
 
 def test_ctrl_c_asks_and_cancels(terminal: Terminal) -> None:
@@ -108,7 +98,7 @@ def test_ctrl_c_asks_and_cancels(terminal: Terminal) -> None:
     child.expect("cancelling")
 
     assert 143 == ended(child)
-    assert "CANCELLED" == terminal.state("ended")
+    assert State.CANCELLED is terminal.job("ended").state
 
 
 def test_ctrl_c_twice_cancels(terminal: Terminal) -> None:
@@ -120,7 +110,7 @@ def test_ctrl_c_twice_cancels(terminal: Terminal) -> None:
     child.expect("cancelling")
 
     assert 143 == ended(child)
-    assert "CANCELLED" == terminal.state("twice")
+    assert State.CANCELLED is terminal.job("twice").state
 
 
 def test_enter_goes_on(terminal: Terminal) -> None:
@@ -155,7 +145,7 @@ def test_raw_output_is_sent(terminal: Terminal) -> None:
 
 def test_a_hostile_name_is_shown_in_a_drawn_table(terminal: Terminal) -> None:
     name = "\x1b]0;owned\x07[red]x"
-    terminal.quietly("run", "--name", name, "true")
+    terminal.run("true", name=name)
     child = terminal.spawn("ps", "--name", name)
     child.expect("1 job")
     drawn = child.before or ""
@@ -166,19 +156,19 @@ def test_a_hostile_name_is_shown_in_a_drawn_table(terminal: Terminal) -> None:
 
 
 def test_top_draws_and_leaves(terminal: Terminal) -> None:
-    terminal.quietly("submit", "--name", "seen-in-top", "--", *SLEEP)
+    terminal.run(*SLEEP, name="seen-in-top")
     child = terminal.spawn("top", "--every", "0.2s")
     child.expect("seen-in-top")
     child.expect("q leaves")
     child.send("q")
 
     assert 0 == ended(child)
-    terminal.quietly("cancel", "--kill", *ids(terminal, "seen-in-top"))
+    terminal.kill("seen-in-top")
 
 
 def test_wait_draws_a_bar(terminal: Terminal) -> None:
-    terminal.quietly("submit", "--name", "bar", "--array", "3", "--", "sleep", "0.5")
-    child = terminal.spawn("wait", *ids(terminal, "bar"))
+    array = terminal.session.submit(["sleep", "0.5"], array=drover.Array(indices=3))
+    child = terminal.spawn("wait", array.id)
     child.expect("3/3")
 
     assert 0 == ended(child)

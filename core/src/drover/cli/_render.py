@@ -9,6 +9,8 @@ import click
 from drover.cli._terminal import OutputFilter, is_terminal, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.table import Table as RichTable
 
@@ -117,7 +119,7 @@ def write_lines(text: str) -> None:
         click.echo(f"  {line}")
 
 
-def count_line(counts: dict[State, int]) -> str:
+def count_line(counts: Mapping[State, int]) -> str:
     """Sum jobs up by state: `12 jobs: 3 RUNNING, 9 SUCCEEDED`."""
     from drover.states import State
 

@@ -74,7 +74,7 @@ def _ask(settings: Settings, verb: Verb, options: dict[str, Any], **details: Any
     """Ask something of jobs and tell what came of it."""
     from drover.cli._views import elements_of, jobs_named
 
-    timeout = _seconds("--timeout", options["timeout"])
+    timeout = _seconds("--timeout", options["timeout"]) or 0.0
     with settings.open() as session:
         # All are looked up before the first is asked: a mistyped id changes nothing.
         jobs = elements_of(jobs_named(session, options["job_ids"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -50,7 +50,7 @@ def wait_command(
 
 
 def _wait(
-    session: Session, jobs: list[Job], timeout_s: float | None, when: str
+    session: Session, jobs: list[Job], timeout_s: float | None, when: Literal["all", "any"]
 ) -> tuple[list[Job], list[Job]]:
     """Wait, with a bar on a terminal where there is more than one to wait for."""
     if len(jobs) == 1 or not is_terminal(sys.stderr):
