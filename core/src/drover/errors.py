@@ -10,12 +10,17 @@ Each carries its facts as attributes; the message is built from them and says wh
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from drover.states import State
 
 
 class DroverError(Exception):
     """Catch anything that drover raises on purpose. Never raised itself."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made again from its message, which no `__init__` here takes.
+        return _made_again, (type(self), self.args, self.__dict__)
 
 
 class UserError(DroverError):
@@ -28,6 +33,14 @@ class BackendError(DroverError):
 
 class StoreError(DroverError):
     """Catch what is wrong with a store on disk. Never raised itself."""
+
+
+def _made_again(
+    kind: type[DroverError], args: tuple[object, ...], facts: dict[str, object]
+) -> DroverError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 def _did_you_mean(word: str, known: Sequence[str]) -> str:
