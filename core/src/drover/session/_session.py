@@ -48,6 +48,7 @@ from drover.session._submission import (
 )
 from drover.session._subscription import Subscription
 from drover.session._waiting import JobLike, Waiter, blockers_of
+from drover.session._watch import CARE_S
 from drover.states import ENDED, State
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Session:
         self._lock = threading.Lock()
         self._rope = _engine.BellRope(_engine.socket_path(store.home, store.store_id))
         self._prepare: Any = None
+        self._cared_at = float("-inf")
         self._inline = InlineEngine(store.home, config) if engine == "inline" else None
 
     def __enter__(self) -> Self:
@@ -461,7 +463,11 @@ class Session:
 
     def care(self) -> None:
         """See to it that an engine works while somebody waits."""
-        if self._mode == "auto" and not self.read_only and not self.store.lease().live:
+        now = self.store.clock.monotonic()
+        if self._mode != "auto" or self.read_only or now - self._cared_at < CARE_S:
+            return
+        self._cared_at = now
+        if not self.store.lease().live:
             with self.store.read() as reader:
                 needed = reader.has_unfinished()
             if needed:
