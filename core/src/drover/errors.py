@@ -38,7 +38,8 @@ class StoreError(DroverError):
 def _made_again(
     kind: type[DroverError], args: tuple[object, ...], facts: dict[str, object]
 ) -> DroverError:
-    error = kind.__new__(kind, *args)
+    error = kind.__new__(kind)
+    error.args = args
     error.__dict__.update(facts)
     return error
 
