@@ -7,29 +7,29 @@ from typing import Final
 
 from drover.states import ENDED, FINAL, PLACED, TRANSITIONS, State
 
-# Column and row of each box: life goes from left to right. Only the places are chosen by hand;
-# a state without one stops the drawing.
+# Where the middle of each box lies, in steps to the right and down: life goes downwards. Only the
+# places are chosen by hand; a state without one stops the drawing.
 PLACES: Final[dict[State, tuple[float, float]]] = {
-    State.NEW: (0, 2),
-    State.VALIDATING: (0, 0.2),
-    State.AWAITING_APPROVAL: (0.25, 3.9),
-    State.WAITING: (1.1, 2),
-    State.STAGING_IN: (2.2, 0),
-    State.SUBMITTING: (2.2, 3),
-    State.QUEUED: (3.3, 2),
-    State.RUNNING: (4.4, 2),
-    State.SUSPENDED: (4.1, 0),
-    State.SLEEPING: (3.8, 4.2),
-    State.COMPLETING: (5.5, 3),
-    State.STAGING_OUT: (5.5, 0.7),
-    State.SUCCEEDED: (6.6, 0),
-    State.FAILED: (6.6, 1),
-    State.CANCELLED: (6.6, 2),
-    State.LOST: (6.6, 4.2),
+    State.NEW: (1.9, 0),
+    State.VALIDATING: (0, 0.3),
+    State.AWAITING_APPROVAL: (3.9, 0.3),
+    State.WAITING: (1.8, 1.2),
+    State.STAGING_IN: (0.2, 2),
+    State.SUBMITTING: (3, 2.1),
+    State.QUEUED: (2, 3.1),
+    State.RUNNING: (1.7, 4.4),
+    State.SUSPENDED: (0, 4),
+    State.SLEEPING: (4, 3.7),
+    State.COMPLETING: (3, 5.4),
+    State.STAGING_OUT: (0.8, 5.8),
+    State.SUCCEEDED: (0, 7),
+    State.FAILED: (1.1, 7),
+    State.CANCELLED: (2.2, 7),
+    State.LOST: (4, 6),
 }
-WIDTH, HEIGHT = 150, 44
-STEP_X, STEP_Y = 215, 112
-MARGIN_X, MARGIN_Y = 95, 90
+WIDTH, HEIGHT = 152, 44
+STEP_X, STEP_Y = 205, 118
+MARGIN_X, MARGIN_Y = 95, 75
 BADGES: Final = {
     State.SUCCEEDED: "S",
     State.FAILED: "F",
@@ -39,11 +39,11 @@ BADGES: Final = {
 }
 COLOURS: Final = {"final": "#d7e8d4", "lost": "#f3d9c9", "placed": "#d5e3f5", "other": "#eeeeee"}
 STYLE: Final = """\
-text { font: 13px sans-serif; fill: #222; text-anchor: middle; }
+text { font: 14px sans-serif; fill: #222; text-anchor: middle; }
 .box { stroke: #444; stroke-width: 1.4; }
 .move { fill: none; stroke: #667; stroke-width: 1.2; marker-end: url(#tip); }
 .back { stroke-dasharray: 5 3; }
-.fact { font-size: 10px; fill: #334; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
+.fact { font-size: 12px; fill: #334; paint-order: stroke; stroke: #fff; stroke-width: 4px; }
 .end { font-size: 10px; fill: #fff; }
 """
 
@@ -52,8 +52,8 @@ Point = tuple[float, float]
 
 def draw() -> str:
     """Draw the picture as SVG."""
-    width = 2 * MARGIN_X + 6.6 * STEP_X
-    height = 2 * MARGIN_Y + 4.3 * STEP_Y
+    width = 2 * MARGIN_X + 4 * STEP_X
+    height = 2 * MARGIN_Y + 7 * STEP_Y
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img">',
         "<title>The states of a job and the moves between them</title>",
@@ -86,8 +86,8 @@ def _is_dots(start: State, targets: tuple[State, ...]) -> bool:
 
 
 def _centre(state: State) -> Point:
-    column, row = PLACES[state]
-    return MARGIN_X + column * STEP_X, MARGIN_Y + row * STEP_Y
+    right, down = PLACES[state]
+    return MARGIN_X + right * STEP_X, MARGIN_Y + down * STEP_Y
 
 
 def _box(state: State) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _arrow(start: State, end: State) -> str:
             f'<path class="move" d="M{x1 - 22:.1f} {y1:.1f}C{x1 - 40:.1f} {bend[1]:.1f} '
             f'{x1 + 40:.1f} {bend[1]:.1f} {x1 + 22:.1f} {y1:.1f}"/>'
         )
-    back = " back" if PLACES[end][0] < PLACES[start][0] else ""
+    back = " back" if PLACES[end][1] < PLACES[start][1] else ""
     return (
         f'<path class="move{back}" d="M{x1:.1f} {y1:.1f}Q{bend[0]:.1f} {bend[1]:.1f} '
         f'{x2:.1f} {y2:.1f}"/>'
