@@ -114,6 +114,10 @@ def wheels(session: nox.Session) -> None:
     shutil.copytree(ROOT / "tests", away / "tests")
     for name in ("pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, away)
+    # What is published beside the code, and which the command line is held to.
+    (away / "docs/reference").mkdir(parents=True)
+    for name in ("json-schema.json", "exit-codes.md"):
+        shutil.copy(ROOT / "docs/reference" / name, away / "docs/reference")
     session.chdir(away)
     session.run(
         "python", "-m", "pytest", "-m", "not alone", *session.posargs,
