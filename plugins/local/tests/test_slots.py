@@ -68,6 +68,14 @@ def test_exclusive_wants_all() -> None:
     assert ["x"] == _started(_slots(), _Candidate("x", 1, exclusive=True), _Candidate("y", 2))
 
 
+def test_a_job_that_no_longer_fits_blocks_nobody() -> None:
+    """After the configuration was reduced it gets all there is, or waits without a share."""
+    jobs = [_Candidate("gpu", 1, gpus=1), _Candidate("wide", 2, cpus=9), _Candidate("small", 3)]
+
+    assert ["wide"] == _started(_slots(), *jobs)
+    assert ["small"] == _started(_slots(), jobs[0], jobs[2])
+
+
 def test_what_is_given_back_is_there_again() -> None:
     slots = _slots(gpus=("GPU-a", "GPU-b"))
     needs = Needs(cpus=2, memory=10, gpus=1)

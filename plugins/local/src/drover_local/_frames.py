@@ -11,14 +11,15 @@ from typing import Any, Final, cast
 Frame = dict[str, Any]
 
 _HEAD: Final = struct.Struct(">I")
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+# One for all: `json.dumps` with options makes an encoder per call, which costs more than the text.
+encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # A batch of 1,000 attempts with large environments is below 40 MiB; more is not a frame.
 MAX_FRAME: Final = 256 * 2**20
 
 
 def pack(message: Frame) -> bytes:
     """Make the bytes of one frame."""
-    body = _ENCODE(message).encode("ascii")
+    body = encode(message).encode("ascii")
     return _HEAD.pack(len(body)) + body
 
 

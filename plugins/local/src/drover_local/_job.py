@@ -1,9 +1,9 @@
 """One job as the agent sees it."""
 
-import json
 import time
 from typing import Any
 
+from drover_local._frames import encode
 from drover_local._ledger import Entry
 from drover_local._slots import Needs
 from drover_local._timers import Timer
@@ -68,7 +68,7 @@ class Job:
     def detail(self) -> bytes:
         """Write what a later agent needs in order to go on with a running job."""
         needs = self.needs
-        return json.dumps(
+        return encode(
             {
                 "native_id": self.native_id,
                 "cpus": needs.cpus,
@@ -78,9 +78,8 @@ class Job:
                 "wall_time": self.wall_time,
                 "grace_s": self.grace_s,
                 "kill_leftovers": self.kill_leftovers,
-                "mono": round(time.monotonic(), 3),
-            },
-            separators=(",", ":"),
+                "mono": self.mono_started,
+            }
         ).encode("ascii")
 
     def row(self) -> list[Any]:

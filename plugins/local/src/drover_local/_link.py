@@ -123,6 +123,8 @@ class Link:
             os.write(self._wake_writer, b"c")
         if self._thread is not None:
             self._thread.join(5.0)
+        if self._sock is not None:
+            self._send_acknowledgements(self._sock)
         self._hang_up()
         self._place.close()
 

@@ -122,11 +122,15 @@ class Queue:
             if job.held:
                 continue
             needs = job.needs
-            wanted = slots.cpus if needs.exclusive else needs.cpus
-            if wanted <= cpus and needs.memory <= memory and needs.gpus <= gpus:
+            if needs.gpus > len(slots.gpus):
+                # The configuration was reduced since; others need not wait for it.
+                continue
+            wanted = slots.cpus if needs.exclusive else min(needs.cpus, slots.cpus)
+            room = min(needs.memory, slots.memory)
+            if wanted <= cpus and room <= memory and needs.gpus <= gpus:
                 del self._jobs[place]
                 return job
             cpus -= min(wanted, cpus)
-            memory -= min(needs.memory, max(memory, 0))
+            memory -= min(room, max(memory, 0))
             gpus -= min(needs.gpus, gpus)
         return None

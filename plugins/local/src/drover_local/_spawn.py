@@ -17,7 +17,6 @@ from drover_local._job import Job
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 # How long a found command is believed in: a new one earlier in PATH is seen after this.
 _FOUND_S: Final = 1.0
-_ALL_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _OUTPUT: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 
 
@@ -34,6 +33,12 @@ class Spawner:
         self._shards: set[str] = set()
         self._found: dict[tuple[str, str], tuple[float, str]] = {}
         self._away = False
+        # What is handled is reset by the execution itself; each one named here costs a call.
+        self._ignored = [
+            number
+            for number in signal.valid_signals()
+            if signal.getsignal(number) is signal.SIG_IGN
+        ]
 
     def spawn(self, job: Job) -> int:
         """Start a job's command in a session of its own.
@@ -97,7 +102,7 @@ class Spawner:
                 file_actions=actions,
                 setsid=True,
                 setsigmask=(),
-                setsigdef=_ALL_SIGNALS,
+                setsigdef=self._ignored,
             )
         finally:
             if bound is not None:
@@ -106,7 +111,7 @@ class Spawner:
     def _make_shards(self, what: dict[str, Any]) -> None:
         for path in (what["stdout"], what.get("stderr", "")):
             if path.startswith(self._output):
-                self._make_shard(os.path.dirname(path))
+                self._make_shard(path[: path.rfind("/")])
 
     def _make_shard(self, shard: str) -> None:
         if shard in self._shards:
