@@ -1,8 +1,10 @@
 """What can be written to a store, inside one transaction."""
 
-import secrets
+import os
 import sqlite3
+from base64 import b32encode
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from attrs import frozen
@@ -26,7 +28,9 @@ from drover.models import JobRecord, JobSpec
 from drover.states import State
 
 # Crockford's base 32 in lower case: no letter that looks like a figure.
-_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_TO_OURS: Final = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz"
+)
 ID_LENGTH: Final = 12
 """60 random bits: among a million jobs two are alike with a chance of 4e-7, and then the
 second insert is refused by the table, not merged."""
@@ -37,8 +41,7 @@ LOOK_AGAIN_S: Final = 1.0
 
 def new_id() -> str:
     """Make the id of a job or an array."""
-    bits = secrets.randbits(5 * ID_LENGTH)
-    return "".join(_ALPHABET[bits >> 5 * place & 31] for place in range(ID_LENGTH))
+    return b32encode(os.urandom(8)).translate(_TO_OURS)[:ID_LENGTH].decode()
 
 
 @frozen(kw_only=True)
@@ -262,16 +265,23 @@ class Writer:
             self._sql.execute("DELETE FROM arrays WHERE id = ?", (array_id,))
 
 
+# What makes a new record differ from the default, or lets it wait: most jobs have none of it.
+_unplain: Final = attrgetter("after", "hold", "inputs", "not_before", "deadline")
+
+
 def _rows(event: Submitted, job_id: str, first: int, seq: int, now: float) -> list[tuple[Any, ...]]:
     """Make the rows of a job, or of all elements of an array."""
-    array = event.spec.array
-    pristine = machine.create(event, job_id=job_id, n=first)
-    turn, wake_at = agenda(pristine, now)
     spec = event.spec
-    record = encode_record(pristine)
+    array = spec.array
+    if not any(_unplain(spec)):
+        state, turn, wake_at, record = State.NEW.value, 1, None, "{}"
+    else:
+        pristine = machine.create(event, job_id=job_id, n=first)
+        turn, wake_at = agenda(pristine, now)
+        state, record = pristine.state.value, encode_record(pristine)
     name = spec.label.encode("utf-8", "backslashreplace").decode()
     fixed = (event.backend, name, spec.resources.priority, event.at)
-    changing = (pristine.state.value, turn, wake_at, None, None, record)
+    changing = (state, turn, wake_at, None, None, record)
     if array is None:
         return [(first, job_id, seq, None, None, *fixed, *changing)]
     return [

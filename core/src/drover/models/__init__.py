@@ -51,6 +51,7 @@ from drover.models._spec import (
     Transfer,
     check_fields,
     fields_set,
+    placed_in,
     script,
 )
 
@@ -109,5 +110,6 @@ __all__ = [
     "parse_bytes",
     "parse_instant",
     "parse_seconds",
+    "placed_in",
     "script",
 ]

@@ -92,6 +92,49 @@ def _path(name: str, value: object) -> str | None:
     return text
 
 
+def to_source(value: PathText) -> str:
+    """Read where a transfer begins."""
+    return _path("transfer.source", value) or ""
+
+
+def to_target(value: PathText) -> str:
+    """Read where a transfer ends."""
+    return _path("transfer.target", value) or ""
+
+
+def to_backoff(value: float) -> float:
+    """Read `retry.backoff_s`."""
+    return _number("retry.backoff_s", value)
+
+
+def to_factor(value: float) -> float:
+    """Read `retry.factor`."""
+    return _number("retry.factor", value)
+
+
+def to_longest_backoff(value: float) -> float:
+    """Read `retry.max_backoff_s`."""
+    return _number("retry.max_backoff_s", value)
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidSpecError(name, value, "give a number")
+    return float(value)
+
+
+def to_exit_codes(value: Iterable[int]) -> frozenset[int]:
+    """Read `retry.exit_codes`."""
+    given = cast("object", value)
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InvalidSpecError("retry.exit_codes", given, "give a list of whole numbers")
+    codes = frozenset(cast("Iterable[Any]", given))
+    for code in codes:
+        if isinstance(code, bool) or not isinstance(code, int):
+            raise InvalidSpecError("retry.exit_codes", code, "an exit code is a whole number")
+    return codes
+
+
 def to_argv(value: Iterable[Word]) -> tuple[str, ...]:
     """Read `argv`."""
     given = cast("object", value)
@@ -138,9 +181,11 @@ def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
 
 def to_tags(value: Iterable[str]) -> tuple[str, ...]:
     """Read `tags`."""
-    given = cast("Iterable[object]", (value,) if isinstance(value, str) else value)
+    given = cast("object", (value,) if isinstance(value, str) else value)
+    if not isinstance(given, Iterable):
+        raise InvalidSpecError("tags", given, "a tag is text; give one or a list of them")
     tags: dict[str, None] = {}
-    for tag in given:
+    for tag in cast("Iterable[object]", given):
         if not isinstance(tag, str) or not tag:
             raise InvalidSpecError("tags", tag, "a tag is text and not empty")
         tags[tag] = None

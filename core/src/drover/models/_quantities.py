@@ -19,9 +19,10 @@ _SPANS: Final = {
     "d": 86400.0, "day": 86400.0, "days": 86400.0,
     "w": 604800.0, "week": 604800.0, "weeks": 604800.0,
 }  # fmt: skip
-_NUMBER_UNIT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
+# At most 18 digits: longer numbers are typing errors, and Python refuses to read very long ones.
+_NUMBER_UNIT: Final = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)(?!\d)\s*([a-zA-Z]*)\s*")
 # [days-]hours:minutes[:seconds], as Slurm and Grid Engine print it.
-_CLOCK: Final = re.compile(r"(?:(\d+)-)?(\d+):([0-5]?\d)(?::([0-5]?\d))?")
+_CLOCK: Final = re.compile(r"(?:(\d{1,9})-)?(\d{1,9}):([0-5]?\d)(?::([0-5]?\d))?")
 MAX_QUANTITY: Final = 2**62
 
 

@@ -3,6 +3,7 @@
 import getpass
 import os
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from drover.models import (
     Support,
     check_fields,
     fields_set,
+    placed_in,
 )
 
 if TYPE_CHECKING:
@@ -64,10 +66,10 @@ class Submission:
         self._session = session
         self._backend = backend
         self._allow = tuple(allow)
-        self._here = Path.cwd()
+        self._here = str(Path.cwd())
         self._base: dict[str, str] | None = None
         self._base_digest = ""
-        self._planned: set[object] = set()
+        self._planned: object = None
         self._refuse_unserved()
 
     def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
@@ -78,8 +80,10 @@ class Submission:
             PluginError: A plugin failed.
         """
         spec = self._session.prepare(spec, self._backend)
-        if spec.cwd is None or not Path(spec.cwd).is_absolute():
-            spec = evolve(spec, cwd=self._here / (spec.cwd or ""))
+        if spec.cwd is None:
+            spec = placed_in(spec, self._here)
+        elif not Path(spec.cwd).is_absolute():
+            spec = placed_in(spec, str(Path(self._here) / spec.cwd))
         self._check_plan(spec)
         base = self._inherited() if spec.inherit_env else None
         event = Submitted(
@@ -111,24 +115,14 @@ class Submission:
 
     def _check_plan(self, spec: JobSpec) -> None:
         # What a plan depends on is alike for most jobs of a call; it is made once for them.
-        shape = (
-            spec.resources,
-            spec.launcher,
-            spec.retry,
-            repr(spec.native) if spec.native else "",
-            tuple(bool(getattr(spec, name)) for name in _SHAPE),
-        )
-        if shape in self._planned:
+        shape = _shape_of(spec)
+        if shape == self._planned:
             return
         refuse(plan_of(self._session, spec, self._backend), self._allow)
-        self._planned.add(shape)
+        self._planned = shape
 
 
-_SHAPE: Final = tuple(
-    name
-    for name in SPEC_FIELDS
-    if name not in (*_NOT_PLANNED, "resources", "launcher", "retry", "native")
-)
+_shape_of: Final = attrgetter(*(name for name in SPEC_FIELDS if name not in _NOT_PLANNED))
 
 
 def plan_of(session: "Session", spec: JobSpec, backend: str) -> Plan:
