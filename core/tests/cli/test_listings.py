@@ -1,11 +1,13 @@
 """What `ps`, `show`, `history`, `wait`, `plan`, `backends`, `doctor` print."""
 
+import io
 from typing import Any
 
 import click
 import pytest
+from rich.console import Console
 
-from drover.cli._render import size, span
+from drover.cli._render import Table, size, span
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.models import Diagnosis, Health, JobSpec
 from drover.states import State
@@ -179,3 +181,17 @@ def test_spans_and_sizes_are_written_for_people() -> None:
 
     assert ["", "850ms", "4.2s", "60.0s", "3m05s", "2h10m", "4d03h"] == spans
     assert ["", "512 B", "1.5 GiB"] == [size(n) for n in (None, 512, 1.5 * 2**30)]
+
+
+def test_a_narrow_terminal_cuts_what_can_be_cut() -> None:
+    """On 80 columns an id or a state must not be cut for the sake of a long name."""
+    table = Table("ID", "NAME", "STATE", "ABOUT", elastic=frozenset({"NAME", "ABOUT"}), fold=False)
+    table.row("0123456789ab", "n" * 30, "SUCCEEDED", "a" * 60)
+    screen = Console(width=60, file=io.StringIO())
+    screen.print(table.rich(60))
+    drawn = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+    assert 2 == len(drawn)
+    assert max(map(len, drawn)) <= 60
+    assert "0123456789ab" in drawn[1]
+    assert "SUCCEEDED" in drawn[1]

@@ -104,7 +104,11 @@ def show_results(
     results: Sequence[Result], checks: Mapping[str, bool], seconds: float, *, ok: bool
 ) -> None:
     """Write the closing table."""
-    table = Table("KIND", "JOBS", "WHAT", "EXPECTED", "TRUE OUTCOME", "", right=frozenset({"JOBS"}))
+    table = Table(
+        *("KIND", "JOBS", "WHAT", "EXPECTED", "TRUE OUTCOME", ""),
+        right=frozenset({"JOBS"}),
+        elastic=frozenset({"WHAT", "EXPECTED", "TRUE OUTCOME"}),
+    )
     for result in results:
         told = ", ".join(_counted(text, count, result) for text, count in result.outcomes.items())
         row: tuple[Any, ...] = (result.kind.name, len(result.records), result.kind.title)

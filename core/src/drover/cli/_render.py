@@ -33,6 +33,8 @@ STYLES: Final = {
 }
 """The colour of a cell that is one of these words."""
 _GAP: Final = "  "
+# What an elastic column keeps on a narrow terminal.
+_NARROWEST: Final = 8
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -45,8 +47,24 @@ def console(*, stderr: bool = False) -> Console:
 class Table:
     """Rows of text under headings; every cell is made safe for a terminal."""
 
-    def __init__(self, *headings: str, right: frozenset[str] = frozenset()) -> None:
-        self._headings, self._right = headings, right
+    def __init__(
+        self,
+        *headings: str,
+        right: frozenset[str] = frozenset(),
+        elastic: frozenset[str] | None = None,
+        fold: bool = True,
+    ) -> None:
+        """Make an empty table.
+
+        Args:
+            headings: Of the columns.
+            right: Headings of columns that are aligned to the right.
+            elastic: Headings of columns that give way on a narrow terminal; the others keep
+                their width. `None`: the last.
+            fold: Whether elastic cells go on in a line below, or are cut.
+        """
+        self._headings, self._right, self._fold = headings, right, fold
+        self._elastic = frozenset(headings[-1:]) if elastic is None else elastic
         self._rows: list[tuple[str, ...]] = []
 
     def row(self, *cells: object) -> None:
@@ -56,27 +74,45 @@ class Table:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def rich(self) -> RichTable:
-        """Draw for a terminal."""
-        from rich import box
+    def rich(self, width: int) -> RichTable:
+        """Draw for a terminal of so many columns."""
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for heading in self._headings:
-            # Ids are there to be copied: they keep their place, whatever the width.
+        table = RichTable(
+            box=None, pad_edge=False, padding=(0, len(_GAP), 0, 0), header_style="bold"
+        )
+        for heading, chosen in zip(self._headings, self._widths(width), strict=True):
+            elastic = heading in self._elastic
             table.add_column(
                 heading,
                 justify="right" if heading in self._right else "left",
-                no_wrap=True,
-                overflow="ellipsis",
-                min_width=len(heading),
+                no_wrap=not (elastic and self._fold),
+                overflow="fold" if elastic and self._fold else "ellipsis",
+                width=chosen,
             )
-            if heading == "ID":
-                table.columns[-1].min_width = max((len(row[0]) for row in self._rows), default=2)
         for row in self._rows:
             table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
         return table
+
+    def _widths(self, width: int) -> list[int]:
+        """Share out the columns: the widest of the elastic ones give way first."""
+        from rich.cells import cell_len
+
+        columns = zip(self._headings, *self._rows, strict=True)
+        widths = [max(map(cell_len, column)) for column in columns]
+        elastic = [
+            index
+            for index, heading in enumerate(self._headings)
+            if heading in self._elastic and widths[index] > _NARROWEST
+        ]
+        over = sum(widths) + len(_GAP) * len(widths) - width
+        while over > 0 and elastic:
+            widest = max(elastic, key=lambda index: widths[index])
+            widths[widest] -= 1
+            over -= 1
+            elastic = [index for index in elastic if widths[index] > _NARROWEST]
+        return widths
 
     def plain(self) -> str:
         """Draw for a file or a pipe: nothing is cut."""
@@ -94,7 +130,8 @@ class Table:
     def print(self) -> None:
         """Write it to stdout as fits there."""
         if is_terminal():
-            console().print(self.rich())
+            screen = console()
+            screen.print(self.rich(screen.width))
         else:
             click.echo(self.plain())
 

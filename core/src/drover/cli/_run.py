@@ -21,6 +21,7 @@ from drover.cli._terminal import can_ask, complain, is_terminal
 
 if TYPE_CHECKING:
     from drover.cli._settings import Settings
+    from drover.cli._stream import Pump
     from drover.models import JobSpec
     from drover.session import Job, JobArray, Session
 
@@ -89,16 +90,16 @@ class _Watch:
     def __init__(
         self, session: Session, job: Job | JobArray, spec: JobSpec, options: dict[str, Any]
     ) -> None:
-        from drover.cli._stream import Pump
         from drover.cli._views import elements_of
 
         self._session, self._options, self._id = session, options, job.id
         self._elements = elements_of([job])
-        streams = _STREAMS[:1] if spec.join_output else _STREAMS
+        self._streams = _STREAMS[:1] if spec.join_output else _STREAMS
         if options["as_json"]:
-            streams = ()
-        self._pumps = [Pump(element, streams, raw=options["raw"]) for element in self._elements]
+            self._streams = ()
         self._job = job
+        self._shown = 0
+        self._pump: Pump | None = None
         self._cancelled = False
 
     def to_the_end(self) -> int:
@@ -116,12 +117,16 @@ class _Watch:
                     self._cancel()
 
     def _stream(self) -> None:
-        """Copy the output of one element after the other."""
-        from drover.cli._stream import follow
+        """Copy the output of one element after the other, from where an interrupt left it."""
+        from drover.cli._stream import Pump, follow
 
-        for element, pump in zip(self._elements, self._pumps, strict=True):
-            if not pump.finished:
-                follow(self._session, element, pump, self._tell)
+        while self._shown < len(self._elements):
+            element = self._elements[self._shown]
+            if self._pump is None:
+                self._pump = Pump(element, self._streams, raw=self._options["raw"], from_attempt=1)
+            follow(self._session, element, self._pump, self._tell)
+            self._pump = None
+            self._shown += 1
 
     def _tell(self, job: Job) -> None:
         """Name what keeps a job from starting, to a person who waits for it."""

@@ -73,10 +73,24 @@ def sink_to(stream: TextIO, *, raw: bool) -> Sink:
 class Pump:
     """Copy output of one job from where it left off."""
 
-    def __init__(self, job: Job, streams: Sequence[str], *, raw: bool = False) -> None:
+    def __init__(
+        self,
+        job: Job,
+        streams: Sequence[str],
+        *,
+        raw: bool = False,
+        from_attempt: int | None = None,
+    ) -> None:
+        """Begin at the start of an attempt.
+
+        Args:
+            job: Whose output to copy.
+            streams: `stdout`, `stderr` or both; one alone goes to stdout.
+            raw: Whether a terminal gets the bytes as they are.
+            from_attempt: The attempt to begin with. `None`: the present one.
+        """
         self._job = job
-        self._attempt = job.attempt
-        self.finished = False
+        self._attempt = job.attempt if from_attempt is None else from_attempt
         self._offsets = dict.fromkeys(streams, 0)
         self._sinks = {
             name: sink_to(
@@ -124,7 +138,6 @@ class Pump:
         self.copy()
         for sink in self._sinks.values():
             sink.finish()
-        self.finished = True
 
 
 def follow(

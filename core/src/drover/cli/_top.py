@@ -16,7 +16,7 @@ from drover.cli._terminal import is_terminal
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from rich.console import RenderableType
+    from rich.console import ConsoleDimensions, RenderableType
 
     from drover.cli._settings import Settings
     from drover.models import JobRecord
@@ -72,7 +72,7 @@ def _records(session: Session, filters: dict[str, Any], rows: int | None) -> lis
 
 def _engine_line(session: Session) -> str:
     status = session.engine_status()
-    return f"engine {status.pid} since epoch {status.epoch}" if status.running else "no engine"
+    return f"engine {status.pid}, epoch {status.epoch}" if status.running else "no engine"
 
 
 def _print_once(session: Session, filters: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def _watch(session: Session, filters: dict[str, Any], pause_s: float) -> None:
     screen = console()
     with _keys() as pressed, Live(console=screen, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_view(session, filters, screen.height), refresh=True)
+            live.update(_view(session, filters, screen.size), refresh=True)
             try:
                 if pressed(pause_s) in ("q", "Q", "\x1b"):
                     return
@@ -103,7 +103,7 @@ def _watch(session: Session, filters: dict[str, Any], pause_s: float) -> None:
                 return
 
 
-def _view(session: Session, filters: dict[str, Any], height: int) -> RenderableType:
+def _view(session: Session, filters: dict[str, Any], size: ConsoleDimensions) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
@@ -111,10 +111,10 @@ def _view(session: Session, filters: dict[str, Any], height: int) -> RenderableT
     from drover.cli._terminal import shown
     from drover.cli._views import job_table
 
-    records = _records(session, filters, max(1, height - _FRAME))
+    records = _records(session, filters, max(1, size.height - _FRAME))
     return Group(
         Text(f"drover top  {shown(str(session.home))}  {_engine_line(session)}", style="bold"),
-        job_table(records).rich(),
+        job_table(records).rich(size.width),
         Text(count_line(session.counts(**filters))),
         Text("q leaves; jobs go on", style="dim"),
     )

@@ -58,7 +58,8 @@ def job_table(records: Iterable[JobRecord], now: float | None = None) -> Table:
     from drover.cli._terminal import shortened
 
     now = time.time() if now is None else now
-    table = Table("ID", "NAME", "STATE", "BACKEND", "TRY", "AGE", "TIME", "ABOUT", right=_RIGHT)
+    headings = ("ID", "NAME", "STATE", "BACKEND", "TRY", "AGE", "TIME", "ABOUT")
+    table = Table(*headings, right=_RIGHT, elastic=_ELASTIC, fold=False)
     for record in records:
         table.row(
             record.id,
@@ -74,6 +75,7 @@ def job_table(records: Iterable[JobRecord], now: float | None = None) -> Table:
 
 
 _RIGHT: Final = frozenset({"TRY", "AGE", "TIME"})
+_ELASTIC: Final = frozenset({"NAME", "ABOUT"})
 
 
 def run_time(record: JobRecord, now: float) -> float | None:
