@@ -16,7 +16,16 @@ LOOK_TWICE = 400
 MAX_FUNCTION = 60
 
 # Modules over LOOK_TWICE lines that somebody has looked at twice, and why they are one thing.
-LOOKED_AT: dict[str, str] = {}
+LOOKED_AT = {
+    "core/src/drover/_engine/_calls.py": "each hook that the engine calls, beside what follows",
+    "core/src/drover/_engine/_engine.py": "one round of the engine, from looking to acting",
+    "core/src/drover/_store/_reader.py": "every question to a store is one short query",
+    "core/src/drover/commandline/wrapper.py": "copied to compute nodes as one file of its own",
+    "core/src/drover/hookspecs.py": "each of 18 hooks answers seven questions",
+    "core/src/drover/models/_spec.py": "a specification and the checks of its fields",
+    "core/src/drover/session/_session.py": "the public face: a short method per verb",
+    "core/src/drover/testing/_simulated.py": "one world with every fault of the real ones",
+}
 
 if not SHIPPED:
     pytest.skip("the sources are out of sight (nox -s wheels)", allow_module_level=True)
@@ -55,9 +64,11 @@ def test_no_file_is_too_long() -> None:
 
 def test_long_modules_were_looked_at_twice() -> None:
     """A module grows over its limit one good reason at a time."""
-    long = {name_of(path) for path in modules() if length(path) > LOOK_TWICE}
+    lengths = {name_of(path): length(path) for path in modules()}
 
-    assert set(LOOKED_AT) == long
+    assert [] == [name for name, n in lengths.items() if n > LOOK_TWICE and name not in LOOKED_AT]
+    # With some room, so that one that goes to and fro need not leave the list each time.
+    assert [] == [name for name in LOOKED_AT if lengths.get(name, 0) <= LOOK_TWICE - 50]
 
 
 def test_most_modules_are_short() -> None:
