@@ -151,7 +151,8 @@ def alone(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Check that the generated pages are true, and build all pages with no warning."""
+    """Check that the generated pages are true, and build all pages and the news with no warning."""
     _install_sources(session, "sphinx", "myst-parser", "furo", "towncrier")
     session.run("python", "docs/generate.py", "--check")
+    session.run("towncrier", "build", "--draft", "--version", "next")
     session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
