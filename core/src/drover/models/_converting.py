@@ -10,6 +10,8 @@ from drover.errors import InvalidSpecError
 from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+EMPTY: Final = ()
+"""The default of many fields, known by identity: most specifications have it."""
 PathText = str | bytes | os.PathLike[str]
 Span = float | str | timedelta
 Instant = float | str | datetime
@@ -128,11 +130,11 @@ def to_exit_codes(value: Iterable[int]) -> frozenset[int]:
     given = cast("object", value)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InvalidSpecError("retry.exit_codes", given, "give a list of whole numbers")
-    codes = frozenset(cast("Iterable[Any]", given))
+    codes = frozenset(cast("Iterable[object]", given))
     for code in codes:
         if isinstance(code, bool) or not isinstance(code, int):
             raise InvalidSpecError("retry.exit_codes", code, "an exit code is a whole number")
-    return codes
+    return cast("frozenset[int]", codes)
 
 
 def to_argv(value: Iterable[Word]) -> tuple[str, ...]:
@@ -181,6 +183,8 @@ def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
 
 def to_tags(value: Iterable[str]) -> tuple[str, ...]:
     """Read `tags`."""
+    if value is EMPTY:
+        return EMPTY
     given = cast("object", (value,) if isinstance(value, str) else value)
     if not isinstance(given, Iterable):
         raise InvalidSpecError("tags", given, "a tag is text; give one or a list of them")

@@ -1,6 +1,5 @@
 """What a user asks for: the job and its resources."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -8,26 +7,35 @@ from typing import Any, Final, cast
 from attrs import Attribute, field, fields, frozen
 
 from drover.errors import InvalidSpecError, UnknownFieldError
+from drover.models._checking import TEXT, YES_OR_NO, Kinds, check_kinds, whole
 from drover.models._converting import (
+    EMPTY,
     NOTHING,
+    PathText,
     show_names,
     to_argv,
+    to_backoff,
     to_cwd,
     to_deadline,
     to_disk,
     to_env,
+    to_exit_codes,
     to_expiry,
+    to_factor,
     to_indices,
     to_launcher,
+    to_longest_backoff,
     to_memory,
     to_not_before,
     to_period,
     to_post_launch,
     to_pre_launch,
+    to_source,
     to_stderr,
     to_stdin,
     to_stdout,
     to_tags,
+    to_target,
     to_wall_time,
 )
 from drover.models._outcome import RETRYABLE, Reason
@@ -36,6 +44,8 @@ MAX_ARRAY: Final = 1_000_000
 """Most elements of one array; sites set Slurm's MaxArraySize to 1,001 or 100,001."""
 MAX_COUNT: Final = 1_000_000
 """Most tasks, cpus, gpus or nodes: more is a typing error on any machine there is."""
+MAX_PRIORITY: Final = 2**31 - 1
+"""Slurm's range, and more than any other system's."""
 
 
 class Condition(StrEnum):
@@ -47,32 +57,43 @@ class Condition(StrEnum):
     ENDED = "ended"
 
 
+def _condition(value: Condition | str) -> Condition:
+    try:
+        return Condition(value)
+    except ValueError:
+        words = ", ".join(Condition)
+        raise InvalidSpecError("after.condition", value, f"give one of {words}") from None
+
+
 @frozen(kw_only=True)
 class Dependency:
     """Another job of the same store, and what it must have come to."""
 
     job: str
-    condition: Condition = field(default=Condition.SUCCEEDED, converter=Condition)
+    condition: Condition = field(default=Condition.SUCCEEDED, converter=_condition)
 
 
 @frozen(kw_only=True)
 class Transfer:
     """A file or folder that moves between the client and the job's working directory."""
 
-    source: str = field(converter=os.fspath)
-    target: str = field(converter=os.fspath)
+    source: str = field(converter=to_source)
+    target: str = field(converter=to_target)
 
 
-def _count(minimum: int) -> Any:
+def _count(minimum: int, maximum: int = MAX_COUNT) -> Any:
     def check(_owner: object, attribute: "Attribute[int]", value: object) -> None:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidSpecError(attribute.name, value, "give a whole number")
-        if not minimum <= value <= MAX_COUNT:
-            raise InvalidSpecError(
-                attribute.name, value, f"it lies between {minimum} and {MAX_COUNT:,}"
-            )
+        whole(attribute.name, value, minimum, maximum)
 
     return check
+
+
+_RESOURCE_KINDS: Final[Kinds] = {
+    "exclusive": YES_OR_NO,
+    "queue": TEXT,
+    "account": TEXT,
+    "reservation": TEXT,
+}
 
 
 @frozen(kw_only=True)
@@ -96,8 +117,12 @@ class Resources:
     """The partition of Slurm, the queue of Grid Engine."""
     account: str | None = None
     reservation: str | None = None
-    priority: int = 0
+    priority: int = field(default=0, validator=_count(-MAX_PRIORITY, MAX_PRIORITY))
     """Higher goes first."""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse values of the wrong kind."""
+        check_kinds(self, "resources.", _RESOURCE_KINDS)
 
     @property
     def total_cpus(self) -> int:
@@ -113,6 +138,8 @@ class Resources:
 def _reasons(value: "Iterable[Reason | str]") -> frozenset[Reason]:
     if isinstance(value, str):
         value = (value,)
+    if not isinstance(cast("object", value), Iterable):
+        raise InvalidSpecError("retry.on", value, _retry_words())
     chosen = set[Reason]()
     for word in value:
         try:
@@ -135,13 +162,13 @@ class Retry:
     attempts: int = field(default=1, validator=_count(1))
     """Runs in all, the first included."""
     on: frozenset[Reason] = field(default=RETRYABLE, converter=_reasons)
-    exit_codes: frozenset[int] = field(factory=frozenset[int], converter=frozenset)
+    exit_codes: frozenset[int] = field(factory=frozenset[int], converter=to_exit_codes)
     """Exit codes to retry on. Empty: any but 0."""
-    backoff_s: float = field(default=0.0, converter=float)
+    backoff_s: float = field(default=0.0, converter=to_backoff)
     """Seconds before the second attempt."""
-    factor: float = field(default=2.0, converter=float)
+    factor: float = field(default=2.0, converter=to_factor)
     """The delay grows by this from attempt to attempt."""
-    max_backoff_s: float = field(default=3600.0, converter=float)
+    max_backoff_s: float = field(default=3600.0, converter=to_longest_backoff)
 
     def __attrs_post_init__(self) -> None:
         """Refuse delays that are negative or shrink."""
@@ -149,6 +176,10 @@ class Retry:
             raise InvalidSpecError("retry.backoff_s", self.backoff_s, "give seconds, 0 or more")
         if not 1 <= self.factor < 10**6:
             raise InvalidSpecError("retry.factor", self.factor, "give a factor of 1 or more")
+        if not 0 <= self.max_backoff_s < 10**9:
+            raise InvalidSpecError(
+                "retry.max_backoff_s", self.max_backoff_s, "give seconds, 0 or more"
+            )
 
     def delay_s(self, failures: int) -> float:
         """Give the delay in seconds after this many failed attempts (1 or more)."""
@@ -174,42 +205,79 @@ class Array:
             raise InvalidSpecError(
                 "array.indices", len(self.indices), f"an array has 1 to {MAX_ARRAY:,} elements"
             )
-        if self.max_running is not None and not 1 <= self.max_running <= MAX_ARRAY:
-            raise InvalidSpecError(
-                "array.max_running", self.max_running, f"it lies between 1 and {MAX_ARRAY:,}"
-            )
+        if self.max_running is not None:
+            whole("array.max_running", self.max_running, 1, MAX_ARRAY)
 
 
 def _dependencies(value: "Iterable[Dependency | str] | Dependency | str") -> tuple[Dependency, ...]:
-    if isinstance(value, Dependency | str):
-        value = (value,)
+    if value is EMPTY:
+        return EMPTY
+    # A handle has an `id`; that of an array stands for the array, not for its elements.
+    single = isinstance(value, Dependency | str) or hasattr(value, "id")
+    given = cast("object", (value,) if single else value)
+    if not isinstance(given, Iterable):
+        raise InvalidSpecError("after", given, "give jobs, their ids, or drover.Dependency")
     return tuple(
         entry if isinstance(entry, Dependency) else Dependency(job=str(getattr(entry, "id", entry)))
-        for entry in value
+        for entry in cast("Iterable[object]", given)
     )
 
 
+def _inputs(value: "Iterable[Transfer | tuple[PathText, PathText]]") -> tuple[Transfer, ...]:
+    return _transfers("inputs", value)
+
+
+def _outputs(value: "Iterable[Transfer | tuple[PathText, PathText]]") -> tuple[Transfer, ...]:
+    return _transfers("outputs", value)
+
+
+def _transfers(name: str, value: object) -> tuple[Transfer, ...]:
+    if value is EMPTY:
+        return EMPTY
+    if not isinstance(value, Iterable):
+        raise InvalidSpecError(name, value, "give a list of Transfer(source=..., target=...)")
+    return tuple(_transfer(name, entry) for entry in cast("Iterable[object]", value))
+
+
 def _is_pair(entry: object) -> bool:
-    is_list = isinstance(entry, Sequence) and not isinstance(entry, str | bytes)
-    return is_list and len(cast("Sequence[object]", entry)) == 2
+    return isinstance(entry, tuple | list) and len(cast("Sequence[object]", entry)) == 2
 
 
-def _transfers(value: "Iterable[Transfer | tuple[str, str]]") -> tuple[Transfer, ...]:
-    out: list[Transfer] = []
-    for entry in cast("Iterable[object]", value):
-        if isinstance(entry, Transfer):
-            out.append(entry)
-        elif _is_pair(entry):
-            source, target = cast("Sequence[str]", entry)
-            out.append(Transfer(source=source, target=target))
-        else:
-            raise InvalidSpecError("transfers", entry, "give Transfer(source=..., target=...)")
-    return tuple(out)
+def _transfer(name: str, entry: object) -> Transfer:
+    if isinstance(entry, Transfer):
+        return entry
+    if _is_pair(entry):
+        source, target = cast("Sequence[PathText]", entry)
+        return Transfer(source=source, target=target)
+    raise InvalidSpecError(name, entry, "give Transfer(source=..., target=...)")
 
 
 # Shared by all specifications that do not say otherwise: they are frozen.
 _PLAIN: Final = Resources()
 _ONCE: Final = Retry()
+
+
+_SPEC_KINDS: Final[Kinds] = {
+    "name": TEXT,
+    "inherit_env": YES_OR_NO,
+    "join_output": YES_OR_NO,
+    "resources": ((Resources,), "give a drover.Resources"),
+    "launcher": TEXT,
+    "array": ((Array, type(None)), "give a drover.Array"),
+    "retry": ((Retry,), "give a drover.Retry"),
+    "requeue": YES_OR_NO,
+    "hold": YES_OR_NO,
+    "container": TEXT,
+    "parent": TEXT,
+    "native": ((Mapping,), "give a mapping of backends' names to options"),
+}
+_KINDS_SEEN: Final[set[tuple[type, ...]]] = set()
+
+
+def _check_native(native: Mapping[str, object]) -> None:
+    for name, options in native.items():
+        if not isinstance(options, Mapping):
+            raise InvalidSpecError(f"native.{name}", options, "give a mapping of options")
 
 
 # Not slotted, for the same reason as JobRecord: `placed_in` copies it by its dict.
@@ -243,14 +311,14 @@ class JobSpec:
     """A shell script sourced before the command, in the same environment."""
     post_launch: str | None = field(default=None, converter=to_post_launch)
     """A shell script sourced after the command. The job keeps the command's exit code."""
-    after: tuple[Dependency, ...] = field(default=(), converter=_dependencies)
+    after: tuple[Dependency, ...] = field(default=EMPTY, converter=_dependencies)
     array: Array | None = None
     retry: Retry = _ONCE
     requeue: bool = False
     """Let the scheduler run the same attempt again. The command may then run twice."""
-    inputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
-    outputs: tuple[Transfer, ...] = field(default=(), converter=_transfers)
-    tags: tuple[str, ...] = field(default=(), converter=to_tags)
+    inputs: tuple[Transfer, ...] = field(default=EMPTY, converter=_inputs)
+    outputs: tuple[Transfer, ...] = field(default=EMPTY, converter=_outputs)
+    tags: tuple[str, ...] = field(default=EMPTY, converter=to_tags)
     hold: bool = False
     """Keep it from starting until `release`."""
     not_before: float | None = field(default=None, converter=to_not_before)
@@ -268,13 +336,23 @@ class JobSpec:
     """Options for one backend, by its name. A backend refuses options it does not know."""
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what contradicts itself."""
+        """Refuse values of the wrong kind, and what contradicts itself."""
+        kinds = (
+            self.name.__class__, self.inherit_env.__class__, self.join_output.__class__,
+            self.resources.__class__, self.launcher.__class__, self.array.__class__,
+            self.retry.__class__, self.requeue.__class__, self.hold.__class__,
+            self.container.__class__, self.parent.__class__, self.native.__class__,
+        )  # fmt: skip
+        # Most specifications are alike: one look into a set costs a tenth of twelve checks.
+        if kinds not in _KINDS_SEEN:
+            check_kinds(self, "", _SPEC_KINDS)
+            _KINDS_SEEN.add(kinds)
+        if self.native:
+            _check_native(self.native)
         if self.name is not None and ("\0" in self.name or len(self.name) > 1024):
             raise InvalidSpecError("name", self.name, "at most 1,024 characters, no NUL")
         if self.join_output and self.stderr is not None:
             raise InvalidSpecError("stderr", self.stderr, "join_output sends it to stdout")
-        if not isinstance(cast("object", self.resources), Resources):
-            raise InvalidSpecError("resources", self.resources, "give a drover.Resources")
 
     @property
     def label(self) -> str:
