@@ -226,15 +226,12 @@ class Answers:
         elif verb == "kill":
             stopper.begin(job, CANCEL, 0.0)
         elif verb == "suspend":
-            return self._suspend(job, suspended=True)
+            self._runner.suspend(job)
         elif verb == "resume":
-            return self._suspend(job, suspended=False)
+            self._runner.resume(job)
+            return DONE, ""
         elif verb == "signal":
             return DONE, f"{stopper.signal(job, int(order['signal']))} processes signalled"
         else:
             return REFUSED, "it runs already; suspend it, or cancel it"
         return SIGNALLED, ""
-
-    def _suspend(self, job: Job, *, suspended: bool) -> tuple[str, str]:
-        count = self._runner.suspend(job, suspended=suspended)
-        return DONE, f"{count} processes"

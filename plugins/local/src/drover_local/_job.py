@@ -19,8 +19,8 @@ class Job:
 
     # Not attrs: the agent does without the import, and wait4 reports its size for small jobs.
     __slots__ = (
-        "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "held", "index",
-        "kill_at", "kill_leftovers", "mono_started", "native_id", "needs", "order", "passes",
+        "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "halting", "held",
+        "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs", "order", "passes",
         "phase", "pid", "pidfd", "reaped", "reaped_ns", "span", "started_at", "stopping", "token",
         "wall_time", "wall_timer", "what",
     )  # fmt: skip
@@ -44,6 +44,7 @@ class Job:
         self.gpus: tuple[str, ...] = ()
         self.cpu_ids: tuple[int, ...] = ()
         self.held = False
+        self.halting = False
         self.phase = QUEUED
         self.index = -1
         self.pid = 0

@@ -19,6 +19,9 @@ from drover_local._tree import Processes
 
 # A full disk is looked at again after this.
 _RETRY_S: Final = 1.0
+# A process in the kernel (disk sleep) stops later than this; it does nothing of its own till then.
+_HALT_S: Final = 2.0
+_HALT_LOOK_S: Final = 0.005
 Usage = tuple[float, float, float, int]
 
 
@@ -113,17 +116,31 @@ class Runner:
         self.slots.take(job.needs, job.gpus)
         self.limits.watch(job)
 
-    def suspend(self, job: Job, *, suspended: bool) -> int:
-        """Stop a running job where it stands, or let it go on.
+    def suspend(self, job: Job) -> None:
+        """Stop a running job where it stands; it is told as soon as all of it stands still."""
+        job.halting = True
+        self.ledger.mark(job.index, suspended=True)
+        self.stopper.signal(job, signal.SIGSTOP)
+        self._look_whether_halted(job, time.monotonic() + _HALT_S)
 
-        Returns:
-            How many processes took the signal.
-        """
-        job.phase = SUSPENDED if suspended else RUNNING
-        self.ledger.mark(job.index, suspended=suspended)
-        count = self.stopper.signal(job, signal.SIGSTOP if suspended else signal.SIGCONT)
+    def resume(self, job: Job) -> None:
+        """Let a stopped job go on."""
+        job.halting = False
+        job.phase = RUNNING
+        self.ledger.mark(job.index, suspended=False)
+        self.stopper.signal(job, signal.SIGCONT)
         self._tell(job)
-        return count
+
+    def _look_whether_halted(self, job: Job, deadline: float) -> None:
+        if not job.halting or not job.is_up:
+            return
+        # A process that waits for a cpu takes its SIGSTOP only when it gets one.
+        if self.stopper.stands_still(job) or time.monotonic() > deadline:
+            job.halting = False
+            job.phase = SUSPENDED
+            self._tell(job)
+        else:
+            self._timers.after(_HALT_LOOK_S, lambda: self._look_whether_halted(job, deadline))
 
     def forget(self, token: str) -> None:
         """Let go of a job whose end is durable."""

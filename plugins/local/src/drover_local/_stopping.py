@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from drover_local._identity import read_stat
 from drover_local._job import Job
 from drover_local._ledger import Ledger
 from drover_local._timers import Timers
@@ -17,6 +18,8 @@ _STEP_S: Final = 0.02
 _LOOK_S: Final = 0.05
 # A tree that grows while it is signalled is looked at again at once, this often.
 _SWEEPS: Final = 8
+# proc_pid_stat(5): stopped by a signal, or by a tracer, or gone but not collected.
+_STOPPED: Final = frozenset("TtZX")
 _FOLLOWED: Final = frozenset({signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM})
 """Signals that a process must not escape by having been forked a moment too late."""
 
@@ -48,6 +51,7 @@ class Stopper:
             job.cause = cause
             self._ledger.mark(job.index, cause=cause)
         job.stopping = True
+        job.halting = False
         if grace_s is not None:
             kill_at = time.monotonic() + grace_s
             if job.kill_at is None or kill_at < job.kill_at:
@@ -77,6 +81,12 @@ class Stopper:
             if not fresh or number not in _FOLLOWED:
                 break
         return len(done)
+
+    def stands_still(self, job: Job) -> bool:
+        """Tell whether every process of a job is stopped."""
+        self._processes.refresh()
+        rows = [read_stat(pid) for pid in self._processes.members(job)]
+        return all(row is None or row[0] in _STOPPED for row in rows)
 
     def main_ended(self, job: Job) -> None:
         """Go on with what is left, now that the main process is gone."""
