@@ -219,48 +219,35 @@ def _special(work: Path) -> list[Kind]:
 
 
 def _failing(work: Path) -> list[Kind]:
+    def code(text: str, **fields: Any) -> list[JobSpec]:
+        return [_spec(work, *PYTHON, "-c", text, **fields)]
+
     return [
         Kind(
             name="failing",
             title="exits with 3",
-            make=lambda _: [
-                _spec(work, *PYTHON, "-c", "raise SystemExit(3)", name="failing", resources=_FIRST)
-            ],
+            make=lambda _: code("raise SystemExit(3)", name="failing", resources=_FIRST),
             expected=Expected(state=State.FAILED, exit_code=3, text="exit code 3"),
         ),
         Kind(
             name="killed",
             title="sends itself KILL",
-            make=lambda _: [
-                _spec(
-                    work,
-                    *PYTHON,
-                    *("-c", "import os; os.kill(os.getpid(), 9)"),
-                    name="killed",
-                    resources=_FIRST,
-                )
-            ],
+            make=lambda _: code(
+                "import os; os.kill(os.getpid(), 9)", name="killed", resources=_FIRST
+            ),
             expected=Expected(state=State.FAILED, reason=Reason.SIGNALLED, text="signal 9"),
         ),
         Kind(
             name="cleanup",
             title="runs because `failing` failed",
-            make=lambda ids: [
-                _spec(
-                    work,
-                    *PYTHON,
-                    *("-c", "print('clean')"),
-                    name="cleanup",
-                    after=_after(ids["failing"], Condition.FAILED),
-                )
-            ],
+            make=lambda ids: code(
+                "print('clean')", name="cleanup", after=_after(ids["failing"], Condition.FAILED)
+            ),
         ),
         Kind(
             name="behind",
             title="cannot run because `failing` failed",
-            make=lambda ids: [
-                _spec(work, *PYTHON, "-c", "", name="behind", after=_after(ids["failing"]))
-            ],
+            make=lambda ids: code("", name="behind", after=_after(ids["failing"])),
             expected=Expected(
                 state=State.FAILED, reason=Reason.DEPENDENCY_FAILED, text="DEPENDENCY_FAILED"
             ),

@@ -108,10 +108,11 @@ class Table:
         ]
         over = sum(widths) + len(_GAP) * len(widths) - width
         while over > 0 and elastic:
-            widest = max(elastic, key=lambda index: widths[index])
+            widest = max(elastic, key=widths.__getitem__)
             widths[widest] -= 1
             over -= 1
-            elastic = [index for index in elastic if widths[index] > _NARROWEST]
+            if widths[widest] == _NARROWEST:
+                elastic.remove(widest)
         return widths
 
     def plain(self) -> str:
