@@ -39,7 +39,10 @@ class Checks:
     def setup_class(cls) -> None:
         """Set the stage."""
         if not cls.backend_name:
-            pytest.fail(f"set backend_name in {cls.__name__} to the backend to be checked")
+            pytest.fail(
+                f"set backend_name in {cls.__name__} to the backend to be checked, or from the "
+                "shell give --drover-backend NAME"
+            )
         cls.stage = Stage(cls.backend_name, cls.backend_config, cls.engine, cls.shared_folder)
 
     @classmethod

@@ -55,8 +55,8 @@ class SimulatedJob:
     attempt: Attempt
     submitted_at: float
     folder: Path | None
-    options: dict[str, Any] = field(factory=dict)
-    past: list[Snapshot] = field(factory=list)
+    options: dict[str, Any] = field(factory=dict[str, Any])
+    past: list[Snapshot] = field(factory=list[Snapshot])
     """Every state it has had, oldest first."""
 
     @property

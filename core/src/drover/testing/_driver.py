@@ -228,9 +228,10 @@ class EngineDriver:
         """Tell the histories of jobs, and what the world did, for people."""
         lines: list[str] = []
         for record in records:
-            job = self.session.job(record.id)
+            with self.session.store.read() as reader:
+                history = reader.history(record)
             lines.append(f"{record.id}: {record.state}, {record.outcome}")
-            lines += [f"    {entry.seq} {entry.event}" for entry in job.history()]
+            lines += [f"    {entry.seq} {entry.event}" for entry in history]
             lines += [
                 f"    world: {row}"
                 for native in self.cluster.jobs

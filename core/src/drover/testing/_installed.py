@@ -1,6 +1,6 @@
 """Backends that are installed for a test, in this process alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from typing import Any, Final, cast
@@ -19,7 +19,7 @@ class _TestPoint(EntryPoint):
 
 
 @contextmanager
-def installed(name: str, factory: Callable[[Any], object]) -> Iterator[None]:
+def installed(name: str, factory: Callable[[Any], object]) -> Generator[None]:
     """Let this process find a backend under *name*, as if its distribution were installed.
 
     Engines in other processes do not see it: open sessions with `engine="inline"`.

@@ -26,7 +26,7 @@ class Stage:
     ) -> None:
         self.name = name
         self.config = config
-        self.engine = engine
+        self.engine: EngineMode = engine
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="drover-check-", dir=shared_folder)).resolve()
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
