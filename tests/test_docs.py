@@ -7,13 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+import drover
 from drover import errors, hookspecs
+from drover.states import ENDED, State
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -57,14 +60,23 @@ def test_ci_runs_what_the_readme_says() -> None:
     assert set_up_commands()[1] in (ROOT / ".ci/run").read_text("utf-8").splitlines()
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """Give a store of its own; what works on it is stopped when the test is over."""
+    yield tmp_path / "home"
+    with drover.open(tmp_path / "home", engine="none") as session:
+        session.cancel(session.jobs(state=set(State) - ENDED, newest=None))
+        session.engine_stop()
+
+
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if blocks(page, "python")],
     ids=lambda page: page.relative_to(ROOT).as_posix(),
 )
-def test_python_on_a_page_runs(page: Path, tmp_path: Path) -> None:
+def test_python_on_a_page_runs(page: Path, home: Path, tmp_path: Path) -> None:
     """What a newcomer copies first must work as it stands."""
-    environment = {**os.environ, "DROVER_HOME": str(tmp_path / "home")}
+    environment = {**os.environ, "DROVER_HOME": str(home)}
     program = tmp_path / "page.py"
     program.write_text("\n".join(blocks(page, "python")), "utf-8")
 
@@ -99,14 +111,14 @@ def test_a_command_on_a_page_can_be_typed(words: str) -> None:
     command.make_context(name, arguments, parent=click.Context(app))
 
 
-def test_the_first_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
+def test_the_first_tutorial_runs_as_it_stands(home: Path, tmp_path: Path) -> None:
     """What a newcomer types first must do what the page says."""
     page = DOCS / "tutorial/first-job.md"
     program = "\n".join(block for block in blocks(page, "sh") if "activate" not in block)
-    program = f"set -eu\n{program}\ndrover engine stop\n"
+    program = f"set -eu\n{program}"
     environment = {
         **os.environ,
-        "DROVER_HOME": str(tmp_path / "home"),
+        "DROVER_HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
 
