@@ -6,9 +6,11 @@ or is honestly LOST, what is told is what happened, and the journal replays.
 
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,7 +27,7 @@ from drover.errors import UserError
 from drover.models import Claim, Condition, Dependency, Reason, Retry, Verb
 from drover.session import Job
 from drover.states import State
-from drover.testing import EngineDriver, Faults, SimulatedCluster
+from drover.testing import EngineDriver, Faults, SimulatedCluster, default_capabilities
 
 CALM = Faults()
 STORM = Faults(
@@ -52,6 +54,8 @@ class EngineMachine(RuleBasedStateMachine):
     """Users, engines that are killed, a world that lies, and an oracle that counts."""
 
     claim = Claim.SERVER_KEY
+    push = False
+    requeues = False
     jobs = Bundle("jobs")
 
     @initialize(seed=st.integers(0, 2**16))
@@ -59,7 +63,8 @@ class EngineMachine(RuleBasedStateMachine):
         """Begin with an empty store and an empty world."""
         self.home = Path(tempfile.mkdtemp(prefix="drover-stateful-"))
         cluster = SimulatedCluster(seed=seed, claim=self.claim)
-        self.driver = EngineDriver(self.home, cluster)
+        capabilities = evolve(default_capabilities(self.claim), push=self.push)
+        self.driver = EngineDriver(self.home, cluster, capabilities=capabilities)
         self.session = self.driver.session
         self.codes: dict[str, int] = {}
         self.over: dict[str, tuple[int, State]] = {}
@@ -72,13 +77,20 @@ class EngineMachine(RuleBasedStateMachine):
         attempts=st.sampled_from([1, 1, 2]),
         hold=st.booleans(),
         stubborn=st.booleans(),
+        requeue=st.booleans(),
         run_s=st.floats(0, 30),
     )
-    def submit(self, code: int, attempts: int, hold: bool, stubborn: bool, run_s: float) -> Job:
+    def submit(
+        self, *, code: int, attempts: int, hold: bool, stubborn: bool, requeue: bool, run_s: float
+    ) -> Job:
         """Hand in a job whose end is known beforehand."""
         options = {"exit_code": code, "stubborn": stubborn, "run_s": run_s}
         job = self.session.submit(
-            ["x"], hold=hold, retry=Retry(attempts=attempts), native={"simulated": options}
+            ["x"],
+            hold=hold,
+            requeue=requeue,
+            retry=Retry(attempts=attempts),
+            native={"simulated": options},
         )
         assert isinstance(job, Job)
         self.codes[job.id] = code
@@ -121,6 +133,13 @@ class EngineMachine(RuleBasedStateMachine):
             self.driver.step()
         self.driver.crash()
 
+    @rule(job=jobs)
+    def lose_node(self, job: Job) -> None:
+        """Let the scheduler run a job again that allows it."""
+        token = job.record.token
+        if self.requeues and job.spec.requeue and any(self.driver.cluster.by_token(token)):
+            self.driver.cluster.requeue(token)
+
     @rule(faults=st.sampled_from([CALM, STORM]))
     def weather(self, faults: Faults) -> None:
         """Let everything go wrong, or nothing."""
@@ -130,14 +149,15 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_runs_twice(self) -> None:
-        """One token is one run; a retry that was asked for has a token of its own."""
-        runs: dict[str, int] = {}
-        for run in self.driver.cluster.executions:
-            runs[run.token] = runs.get(run.token, 0) + 1
+        """One token and restart is one run; a retry that was asked for has its own token."""
+        runs = Counter((run.token, run.restart) for run in self.driver.cluster.executions)
         assert set(runs.values()) <= {1}, self.driver.story(self.driver.records())
+        tokens = Counter(job_id for job_id, _ in self._tokens_run())
         for record in self.driver.records():
-            ran = sum(run.job_id == record.id for run in self.driver.cluster.executions)
-            assert ran <= record.spec.retry.attempts, self.driver.story([record])
+            assert tokens[record.id] <= record.spec.retry.attempts, self.driver.story([record])
+
+    def _tokens_run(self) -> set[tuple[str, str]]:
+        return {(run.job_id, run.token) for run in self.driver.cluster.executions}
 
     @invariant()
     def what_is_over_stays_over(self) -> None:
@@ -187,7 +207,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _judge(self, job_id: str) -> None:
         record = self._job(job_id).record
         story = self.driver.story([record])
-        runs = sum(run.job_id == job_id for run in self.driver.cluster.executions)
+        runs = sum(ran == job_id for ran, _ in self._tokens_run())
         assert record.outcome is not None, story
         assert record.state.ends_wait, story
         if record.state is State.SUCCEEDED:
@@ -200,10 +220,18 @@ class EngineMachine(RuleBasedStateMachine):
         assert not record.pending, story
 
 
-@pytest.mark.parametrize("claim", list(Claim))
-def test_engine(claim: Claim) -> None:
+KINDS = {
+    "server": {"claim": Claim.SERVER_KEY},
+    "pushing server": {"claim": Claim.SERVER_KEY, "push": True},
+    "batch system": {"claim": Claim.DIRECTORY, "requeues": True},
+    "neither": {"claim": Claim.NONE},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_engine(kind: str) -> None:
     """Nothing is lost, nothing runs twice, nothing is guessed."""
-    machine = type(f"{claim.name}_Machine", (EngineMachine,), {"claim": claim})
+    machine = type("Machine", (EngineMachine,), KINDS[kind])
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -22,7 +22,12 @@ from drover.testing._cluster import Execution, SimulatedCluster  # noqa: E402
 from drover.testing._driver import EngineDriver  # noqa: E402
 from drover.testing._harness import BackendHarness  # noqa: E402
 from drover.testing._installed import installed  # noqa: E402
-from drover.testing._simulated import Faults, SimulatedBackend, SimulatedBug  # noqa: E402
+from drover.testing._simulated import (  # noqa: E402
+    Faults,
+    SimulatedBackend,
+    SimulatedBug,
+    default_capabilities,
+)
 from drover.testing._witness import Witness  # noqa: E402
 from drover.testing.conformance import BackendConformance  # noqa: E402
 
@@ -38,5 +43,6 @@ __all__ = [
     "SimulatedCluster",
     "SystemClock",
     "Witness",
+    "default_capabilities",
     "installed",
 ]
