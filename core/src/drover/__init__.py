@@ -10,7 +10,6 @@ Example::
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -102,7 +101,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version("drover-core")
+        from importlib.metadata import version
+
+        return version("drover-core")
     if name == "open":
         return import_module("drover.session").open_session
     if name in _WHERE:

@@ -17,25 +17,23 @@ from drover import instructions as i
 from drover import machine
 from drover._engine import _dependencies
 from drover._engine._attempts import attempt_of, variables_of
+from drover._engine._backends import Backends, LaneMaker, Loader, Report
 from drover._engine._calls import Calls
 from drover._engine._desk import Desk
 from drover._engine._duties import do_duties, job_of_token, new_token
-from drover._engine._lanes import Call, Lane, Reply, ThreadLane
+from drover._engine._lanes import Call, Reply
 from drover._engine._observers import Observers
 from drover._engine._runtime import MOST_TURNS, Runtime
-from drover._engine._runtime import Phase as RuntimePhase
 from drover._engine._watching import Watching
-from drover._plugins import Backend, BackendContext, attempt_path, load_backend, wrappers
-from drover._store import RENEW_S, JobFilter, Reader, Store, Writer, new_id
+from drover._plugins import attempt_path
+from drover._store import RENEW_S, Reader, Store, Writer, new_id
 from drover.commandline import claims
 from drover.config import Config
-from drover.errors import DroverError
 from drover.models import (
     Attempt,
     Claim,
     Closing,
     JobRecord,
-    Observation,
     OrderAnswer,
 )
 from drover.states import PLACED, State
@@ -43,14 +41,6 @@ from drover.states import PLACED, State
 _log: Final = logging.getLogger(__name__)
 STOP_S: Final = 5.0
 """How long a backend may take to let go when the engine leaves."""
-
-Loader = Callable[[str, BackendContext, Config], Backend]
-LaneMaker = Callable[[Backend, Callable[[Reply], None]], Lane]
-
-
-def _nothing_follows(_answer: object, error: DroverError | None) -> None:
-    if error is not None:
-        _log.warning("%s", error)
 
 
 class Engine:
@@ -64,21 +54,16 @@ class Engine:
         epoch: int,
         wake: Callable[[], None],
         tell_clients: Callable[[int], None] = lambda _seq: None,
-        load: Loader = load_backend,
+        load: Loader | None = None,
         lanes: LaneMaker | None = None,
     ) -> None:
         self.store: Final = store
         self.epoch: Final = epoch
-        self._config = config
         self._wake = wake
         self._tell_clients = tell_clients
-        self._load = load
-        self._lanes: LaneMaker = lanes or self._thread_lane
         self._returned = threading.Event()
         self._replies: deque[Reply] = deque()
-        self._reports: deque[tuple[Runtime, Sequence[Observation], Callable[[], None] | None]] = (
-            deque()
-        )
+        self._reports: deque[Report] = deque()
         self._answers: deque[OrderAnswer] = deque()
         self._receipts: list[Callable[[], None]] = []
         self._again: set[int] = set()
@@ -86,9 +71,16 @@ class Engine:
         self._closed: list[tuple[str, str, int]] = []
         self._check: list[int] = []
         self._written: list[tuple[int, e.Event]] = []
-        self.runtimes: Final[dict[str, Runtime]] = {}
-        self.broken: Final[dict[str, str]] = {}
-        self.observers: Final = Observers(wrappers(self._context("", None), config))
+        self.backends: Final = Backends(
+            store,
+            config,
+            epoch,
+            load=load,
+            lanes=lanes,
+            reply=self._reply,
+            report=self._report,
+        )
+        self.observers: Final = Observers(self.backends.observers())
         self.desk: Final = Desk(self.observers.retry)
         self.calls: Final = Calls(self)
         self.watching: Final = Watching(self)
@@ -101,9 +93,6 @@ class Engine:
         self.reader: Reader
         self.writer: Writer
 
-    def _thread_lane(self, backend: Backend, reply: Callable[[Reply], None]) -> Lane:
-        return ThreadLane(backend, self.store.clock, reply)
-
     # Coming in, from any thread
 
     def _reply(self, reply: Reply) -> None:
@@ -111,13 +100,8 @@ class Engine:
         self._returned.set()
         self._wake()
 
-    def _report(
-        self,
-        runtime: Callable[[], Runtime],
-        seen: Sequence[Observation],
-        on_durable: Callable[[], None] | None,
-    ) -> None:
-        self._reports.append((runtime(), tuple(seen), on_durable))
+    def _report(self, report: Report) -> None:
+        self._reports.append(report)
         self._wake()
 
     # Rounds
@@ -135,7 +119,7 @@ class Engine:
         clock = self.store.clock
         self.now, self.tick = clock.time(), clock.monotonic()
         self._more = False
-        for runtime in self.runtimes.values():
+        for runtime in self.backends.runtimes.values():
             runtime.give_up_overdue()
         facts: list[tuple[JobRecord, e.Event]] = []
         try:
@@ -188,7 +172,7 @@ class Engine:
         self._do_touched()
         self._save()
         for name in self._backends_wanted():
-            runtime = self._runtime(name)
+            runtime = self.backends.get(name)
             if runtime is not None:
                 self._hand_over(runtime)
 
@@ -312,11 +296,7 @@ class Engine:
             by_backend.setdefault(job.backend, []).append(attempt_of(job))
             self.desk.drop(job.n)
         for name, attempts in by_backend.items():
-            runtime = self._runtime(name)
-            if runtime is not None:
-                runtime.call(
-                    "drover_forget", set(), {"attempts": tuple(attempts)}, _nothing_follows
-                )
+            self.backends.forget(name, attempts)
         if expired:
             self.writer.forget([job.n for job in expired])
 
@@ -333,7 +313,7 @@ class Engine:
             job = self.desk.jobs.get(n)
             if job is not None:
                 by_backend.setdefault(job.backend, []).append(job)
-        for name, runtime in self.runtimes.items():
+        for name, runtime in self.backends.runtimes.items():
             runtime.start_if_due(self._adopt(runtime))
             if runtime.ready:
                 self.calls.dispatch(runtime, by_backend.get(name, ()))
@@ -359,7 +339,7 @@ class Engine:
     def _retry_waiting(self) -> None:
         """Look again at jobs whose pause between two attempts to settle something is over."""
         tick = self.store.clock.monotonic()
-        for runtime in self.runtimes.values():
+        for runtime in self.backends.runtimes.values():
             over = [key for key, at in runtime.again_at.items() if at <= tick]
             if not over:
                 continue
@@ -376,7 +356,7 @@ class Engine:
         self._closed.clear()
         self._check.clear()
         self._written = []
-        for runtime in self.runtimes.values():
+        for runtime in self.backends.runtimes.values():
             runtime.adopted = False  # What it pushed into this round must be asked for again.
 
     # Time
@@ -389,7 +369,7 @@ class Engine:
         waits = [self._renew_at - tick]
         if wake is not None:
             waits.append(wake - now)
-        for runtime in self.runtimes.values():
+        for runtime in self.backends.runtimes.values():
             at = runtime.wake_at()
             if at is not None:
                 waits.append(at - tick)
@@ -408,25 +388,14 @@ class Engine:
 
     def is_idle(self) -> bool:
         """Tell whether nothing is under way and the store has no unfinished job."""
-        if any(not (r.control.idle and r.data.idle) for r in self.runtimes.values()):
+        if not self.backends.idle:
             return False
         with self.store.read() as reader:
             return not reader.has_unfinished()
 
-    def counts(self) -> dict[State, int]:
-        """Count all jobs by state."""
-        with self.store.read() as reader:
-            return reader.counts(JobFilter())
-
     def close(self) -> None:
         """Let backends go. Jobs go on."""
-        for runtime in self.runtimes.values():
-            if runtime.phase is RuntimePhase.READY:
-                stopping = Call(hook="drover_stop", arguments={}, then=_nothing_follows)
-                runtime.control.add(stopping)
-                self._await_reply(stopping)
-            runtime.control.close()
-            runtime.data.close()
+        self.backends.close(self._await_reply)
 
     def _await_reply(self, call: Call) -> None:
         """Wait for one call to come back; what else comes back is of no use any more."""
@@ -440,84 +409,17 @@ class Engine:
 
     # Backends
 
-    def _context(self, name: str, runtime: Callable[[], Runtime] | None) -> BackendContext:
-        options = self._config.table(f"backends.{name}") if name else {}
-        options.pop("plugin", None)
-
-        def report(seen: Sequence[Observation], on_durable: Callable[[], None] | None) -> None:
-            if runtime is not None:
-                self._report(runtime, seen, on_durable)
-
-        return BackendContext(
-            name=name,
-            home=self.store.home,
-            store_id=self.store.store_id,
-            clock=self.store.clock,
-            epoch=self.epoch,
-            config=options,
-            reporter=report,
-        )
-
-    def _runtime(self, name: str) -> Runtime | None:
-        known = self.runtimes.get(name)
-        if known is not None or name in self.broken:
-            return known
-        try:
-            backend = self._load(
-                name, self._context(name, lambda: self.runtimes[name]), self._config
-            )
-        except DroverError as exc:
-            _log.error("%s", exc)
-            self.broken[name] = str(exc)
-            return None
-        runtime = Runtime(
-            backend,
-            self._lanes(backend, self._reply),
-            self._lanes(backend, self._reply),
-            self.store.clock,
-            self._plugin_of(name),
-        )
-        self.runtimes[name] = runtime
-        return runtime
-
-    def _plugin_of(self, name: str) -> str:
-        return str(self._config.get(f"backends.{name}.plugin", name))
-
     def load(self, name: str) -> bool:
         """Load a backend before a job needs it.
 
         Returns:
             Whether it could be loaded.
         """
-        return self._runtime(name) is not None
+        return self.backends.get(name) is not None
 
     def runtime_of(self, job: JobRecord) -> Runtime | None:
         """Give the backend of a job, if it could be loaded."""
-        return self._runtime(job.backend)
-
-    def backends_info(self) -> list[dict[str, Any]]:
-        """Describe the backends for `drover engine status`."""
-        rows = [
-            {
-                "name": runtime.name,
-                "plugin": runtime.plugin,
-                "ok": runtime.phase is RuntimePhase.READY,
-                "error": runtime.error,
-                "broken": False,
-            }
-            for runtime in self.runtimes.values()
-        ]
-        rows += [
-            {
-                "name": name,
-                "plugin": self._plugin_of(name),
-                "ok": False,
-                "error": error,
-                "broken": True,
-            }
-            for name, error in self.broken.items()
-        ]
-        return sorted(rows, key=lambda row: str(row["name"]))
+        return self.backends.get(job.backend)
 
     # What duties and calls need
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from attrs import define, field
 
+from drover._engine._backends import LaneMaker, Loader
 from drover._engine._bell import Bell, socket_path
-from drover._engine._engine import Engine, LaneMaker, Loader
-from drover._plugins import load_backend
+from drover._engine._engine import Engine
 from drover._store import Store
 from drover.config import Config
 from drover.errors import StaleEpochError, StoreUnusableError
@@ -54,7 +54,7 @@ class EngineLoop:
         config: Config,
         info: Mapping[str, Any],
         *,
-        load: Loader = load_backend,
+        load: Loader | None = None,
         lanes: LaneMaker | None = None,
         idle_s: float | None = None,
     ) -> None:
@@ -128,7 +128,7 @@ class EngineLoop:
             return TROUBLE_S
 
     def _publish(self, engine: Engine) -> None:
-        backends = engine.backends_info()
+        backends = engine.backends.info()
         if backends != self._published:
             self._published = backends
             engine.renew({**self._info, "backends": backends})

@@ -273,9 +273,10 @@ def _rows(event: Submitted, job_id: str, first: int, seq: int, now: float) -> li
     """Make the rows of a job, or of all elements of an array."""
     spec = event.spec
     array = spec.array
-    if not any(_unplain(spec)):
-        state, turn, wake_at, record = State.NEW.value, 1, None, "{}"
-    else:
+    state, record = State.NEW.value, "{}"
+    turn: int | None = 1
+    wake_at: float | None = None
+    if any(_unplain(spec)):
         pristine = machine.create(event, job_id=job_id, n=first)
         turn, wake_at = agenda(pristine, now)
         state, record = pristine.state.value, encode_record(pristine)

@@ -77,20 +77,20 @@ class Output:
         return self.read_bytes().decode("utf-8", "backslashreplace")
 
     def follow_bytes(self) -> Iterator[bytes]:
-        """Read what is there and what comes, until the job has ended. Begins anew with every
-        attempt.
+        """Read what is there and what comes, until the job has ended.
+
+        Every attempt is read to its end before the next is begun.
         """
         attempt, offset = self._job.attempt, 0
         while True:
             record = self._job.refresh()
-            if record.attempt != attempt and record.outcome is not None and record.token:
-                attempt, offset = record.attempt, 0
-            over = record.state.ends_wait
-            chunk = self._chunk(offset, PIECE)
+            chunk = self._chunk(offset, PIECE, attempt)
             if chunk is not None and chunk.data:
                 offset += len(chunk.data)
                 yield chunk.data
-            elif over:
+            elif record.attempt != attempt:
+                attempt, offset = attempt + 1, 0
+            elif record.state.ends_wait:
                 return
             else:
                 time.sleep(FOLLOW_S)

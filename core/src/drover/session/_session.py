@@ -2,20 +2,13 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from drover import _engine
-from drover._plugins import (
-    Backend,
-    BackendContext,
-    backend_names,
-    lifecycle,
-    load_backend,
-    wrappers,
-)
+from drover._plugins import Backend, BackendContext
 from drover._store import (
     JobFilter,
     JournalEntry,
@@ -23,7 +16,7 @@ from drover._store import (
     default_home,
 )
 from drover.config import Config, load
-from drover.errors import DroverError, InvalidSpecError, PluginError
+from drover.errors import InvalidSpecError
 from drover.models import (
     CancelVerdict,
     Diagnosis,
@@ -36,7 +29,8 @@ from drover.models import (
 from drover.session import _doctor, _purging, _requests
 from drover.session._engines import InlineEngine
 from drover.session._job import Job, JobArray
-from drover.session._status import BackendInfo, BackendStatus, EngineStatus
+from drover.session._plugged import Plugged
+from drover.session._status import BackendInfo, EngineStatus, status_of
 from drover.session._submission import (
     SpecLike,
     Submission,
@@ -49,7 +43,7 @@ from drover.session._submission import (
 from drover.session._subscription import Subscription
 from drover.session._waiting import JobLike, Waiter, blockers_of
 from drover.session._watch import CARE_S
-from drover.states import ENDED, State
+from drover.states import State
 
 if TYPE_CHECKING:
     from drover.session._aio import AsyncSession
@@ -70,10 +64,9 @@ class Session:
         self.config: Final = config
         self.default_backend: Final = backend
         self._mode: Final = engine
-        self._backends: dict[str, Backend] = {}
+        self._plugged: Final = Plugged(store, config)
         self._lock = threading.Lock()
         self._rope = _engine.BellRope(_engine.socket_path(store.home, store.store_id))
-        self._prepare: Any = None
         self._cared_at = float("-inf")
         self._inline = InlineEngine(store.home, config) if engine == "inline" else None
 
@@ -192,23 +185,7 @@ class Session:
         Raises:
             PluginError: One failed.
         """
-        if self._prepare is None:
-            plugins = wrappers(self._context(""), self.config)
-            self._prepare = lifecycle(plugins).hook.drover_job_prepare
-        for implementation in self._prepare.get_hookimpls():
-            arguments = {"spec": spec, "backend": backend}
-            try:
-                given = [arguments[name] for name in implementation.argnames]
-                changed = implementation.function(*given)
-            except DroverError:
-                raise
-            # A stranger's code: its fault is named, the submission fails.
-            except Exception as exc:
-                raise PluginError(
-                    implementation.plugin_name, "drover_job_prepare", str(exc)
-                ) from exc
-            spec = changed if changed is not None else spec
-        return spec
+        return self._plugged.prepare(spec, backend)
 
     # Reading
 
@@ -477,24 +454,7 @@ class Session:
 
     def engine_status(self) -> EngineStatus:
         """Tell who works on the store, since when, with which backends."""
-        holder = self.store.lease()
-        with self.store.read() as reader:
-            counts = reader.counts(JobFilter())
-        unfinished = {state: n for state, n in counts.items() if state not in ENDED}
-        if not holder.live:
-            return EngineStatus(running=False, epoch=holder.epoch, jobs=unfinished)
-        info: Mapping[str, Any] = holder.info
-        return EngineStatus(
-            running=True,
-            pid=holder.pid,
-            host=info.get("host", ""),
-            started_at=info.get("started_at"),
-            epoch=holder.epoch,
-            version=info.get("version", ""),
-            backends=tuple(BackendStatus(**row) for row in info.get("backends", ())),
-            jobs=unfinished,
-            log=Path(info["log"]) if "log" in info else None,
-        )
+        return status_of(self.store)
 
     def engine_start(self) -> EngineStatus:
         """See to it that an engine works.
@@ -524,27 +484,11 @@ class Session:
             UnknownBackendError: Not installed.
             BrokenPluginError: It cannot be loaded.
         """
-        with self._lock:
-            known = self._backends.get(name)
-            if known is None:
-                known = load_backend(name, self._context(name), self.config)
-                self._backends[name] = known
-            return known
-
-    def _context(self, name: str) -> BackendContext:
-        options = self.config.table(f"backends.{name}") if name else {}
-        options.pop("plugin", None)
-        return BackendContext(
-            name=name,
-            home=self.home,
-            store_id=self.store_id,
-            clock=self.store.clock,
-            config=options,
-        )
+        return self._plugged.backend(name)
 
     def plugin_context(self) -> BackendContext:
         """Give what plugins that are no backends are made with."""
-        return self._context("")
+        return self._plugged.context("")
 
     def token_of(self, record: JobRecord) -> str:
         """Give the token of a job's present attempt, also before it has one."""
@@ -552,26 +496,7 @@ class Session:
 
     def backends(self) -> list[BackendInfo]:
         """List the backends that are installed or configured, broken ones too."""
-        out: list[BackendInfo] = []
-        for name, entry in sorted(backend_names(self.config).items()):
-            error, capabilities = "", None
-            try:
-                capabilities = self.load_backend(name).capabilities
-            except DroverError as exc:
-                error = str(exc)
-            dist, _, number = entry.distribution.partition(" ")
-            out.append(
-                BackendInfo(
-                    name=name,
-                    plugin=entry.plugin,
-                    distribution=dist,
-                    version=number,
-                    ok=not error,
-                    error=error,
-                    capabilities=capabilities,
-                )
-            )
-        return out
+        return self._plugged.backends()
 
     def doctor(self, backend: str | None = None) -> list[Diagnosis]:
         """Find out what is wrong: with the store, the engine, the plugins, the backends."""

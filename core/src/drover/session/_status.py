@@ -5,8 +5,9 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from drover._store import JobFilter, Store
 from drover.models import Capabilities
-from drover.states import State
+from drover.states import ENDED, State
 
 
 @frozen(kw_only=True)
@@ -49,3 +50,25 @@ class BackendInfo:
     ok: bool
     error: str = ""
     capabilities: Capabilities | None = None
+
+
+def status_of(store: Store) -> EngineStatus:
+    """Read who works on a store."""
+    holder = store.lease()
+    with store.read() as reader:
+        counts = reader.counts(JobFilter())
+    unfinished = {state: n for state, n in counts.items() if state not in ENDED}
+    if not holder.live:
+        return EngineStatus(running=False, epoch=holder.epoch, jobs=unfinished)
+    info = holder.info
+    return EngineStatus(
+        running=True,
+        pid=holder.pid,
+        host=info.get("host", ""),
+        started_at=info.get("started_at"),
+        epoch=holder.epoch,
+        version=info.get("version", ""),
+        backends=tuple(BackendStatus(**row) for row in info.get("backends", ())),
+        jobs=unfinished,
+        log=Path(info["log"]) if "log" in info else None,
+    )
