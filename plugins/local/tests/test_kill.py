@@ -277,6 +277,7 @@ def test_an_older_engine_is_refused(up: Bench) -> None:
 
     with pytest.raises((StaleEpochError, TimeoutError)):
         link.ask({"op": "submit", "jobs": [], "bases": {}}, 5.0)
+    up.leave()
     up.kill("pid", "keeper")
     with pytest.raises(StaleEpochError):
         up.start(epoch=6)

@@ -19,10 +19,10 @@ class Job:
 
     # Not attrs: the agent does without the import, and wait4 reports its size for small jobs.
     __slots__ = (
-        "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "halting", "held",
-        "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs", "order", "passes",
-        "phase", "pid", "pidfd", "reaped", "reaped_ns", "span", "started_at", "stopping", "token",
-        "wall_time", "wall_timer", "what",
+        "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "halting",
+        "held", "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs",
+        "order", "passes", "phase", "pid", "pidfd", "reaped", "reaped_ns", "span", "started_at",
+        "stopping", "token", "wall_time", "wall_timer", "what",
     )  # fmt: skip
 
     def __init__(self, what: dict[str, Any], sequence: int) -> None:

@@ -91,24 +91,32 @@ class Link:
             StaleEpochError: A newer engine has the agent; nothing was done.
         """
         waiting = _Waiting()
-        self._up.wait(min(_PATIENCE_S, timeout_s))
-        with self._lock:
-            if self._stale is not None:
-                raise StaleEpochError(self._stale.mine, self._stale.current)
-            if self._sock is None:
-                raise UnreachableError("local agent", "it is gone and being started again")
-            self._number += 1
-            number = self._number
-            self._waiting[number] = waiting
-            try:
-                self._sock.sendall(pack({**frame, "id": number}))
-            except OSError as exc:
-                self._waiting.pop(number, None)
-                raise TimeoutError(f"the local agent hung up: {exc}") from exc
+        number = self._send(frame, waiting, min(_PATIENCE_S, timeout_s))
         if not waiting.done.wait(timeout_s) or waiting.reply is None:
             self._waiting.pop(number, None)
             raise TimeoutError("the local agent has not answered")
         return _checked(waiting.reply, frame)
+
+    def _send(self, frame: Frame, waiting: _Waiting, patience_s: float) -> int:
+        deadline = time.monotonic() + patience_s
+        while True:
+            is_up = self._up.wait(max(0.0, deadline - time.monotonic()))
+            with self._lock:
+                if self._stale is not None:
+                    raise StaleEpochError(self._stale.mine, self._stale.current)
+                if self._sock is not None:
+                    self._number += 1
+                    number = self._number
+                    self._waiting[number] = waiting
+                    try:
+                        self._sock.sendall(pack({**frame, "id": number}))
+                    except OSError as exc:
+                        self._waiting.pop(number, None)
+                        raise TimeoutError(f"the local agent hung up: {exc}") from exc
+                    return number
+            # It may have gone down again before the lock was had.
+            if not is_up:
+                raise UnreachableError("local agent", "it is gone and being started again")
 
     def acknowledge(self, tokens: list[str]) -> None:
         """Tell the agent, soon, that ends are durable. Never blocks."""
