@@ -123,7 +123,7 @@ def wheels(session: nox.Session) -> None:
     session.chdir(away)
     session.run(
         "python", "-m", "pytest", "-m", "not alone", *(session.posargs or AS_INSTALLED),
-        env={"DROVER_WHEELS": str(built[0].parent)},
+        env={"SHIPPED_WHEELS": str(built[0].parent)},
     )  # fmt: skip
 
 

@@ -39,8 +39,8 @@ def build() -> Callable[[Path, Sequence[Path]], list[Path]]:
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give the wheels of all distributions: those that DROVER_WHEELS holds, or freshly built."""
-    given = os.environ.get("DROVER_WHEELS")
+    """Give the wheels of all distributions: those that SHIPPED_WHEELS holds, or freshly built."""
+    given = os.environ.get("SHIPPED_WHEELS")
     if given:
         return sorted(Path(given).glob("*.whl"))
     plugins = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
