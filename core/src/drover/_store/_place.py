@@ -34,7 +34,9 @@ def make_private(folder: Path) -> None:
         StoreUnusableError: It cannot be made, or belongs to somebody else.
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [part for part in (folder, *folder.parents) if not part.exists()]
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
         status = folder.stat()
         if hasattr(os, "getuid") and status.st_uid != os.getuid():
             raise StoreUnusableError(str(folder), "it belongs to another user")

@@ -13,12 +13,13 @@ from drover._wire import decode_event, decode_record
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.events import Event, Submitted
 from drover.models import JobRecord
-from drover.states import ENDED, PLACED, State
+from drover.states import ENDED, FINAL, PLACED, State
 
 _COLUMNS: Final = "jobs.n, jobs.id, jobs.spec_seq, jobs.array_id, jobs.array_index, jobs.record"
 _MANY: Final = 500
 """Parameters in one query. SQLite takes 32,766 at most; short queries share their plan."""
 _T = TypeVar("_T")
+_UNFINISHED: Final = tuple(state.value for state in State if state not in ENDED)
 _STAGING: Final = (State.STAGING_IN, State.STAGING_OUT)
 
 
@@ -54,7 +55,7 @@ class JobFilter:
             values.extend(state.value for state in self.states)
         if self.tag is not None:
             terms.append("jobs.n IN (SELECT n FROM tags WHERE tag = ?)")
-            values.append(self.tag)
+            values.append(as_sql(self.tag))
         for column, wanted in (
             ("name", self.name),
             ("backend", self.backend),
@@ -62,8 +63,13 @@ class JobFilter:
         ):
             if wanted is not None:
                 terms.append(f"jobs.{column} = ?")
-                values.append(wanted)
+                values.append(as_sql(wanted))
         return " AND ".join(terms), values
+
+
+def as_sql(text: str) -> str:
+    """Write what is no Unicode (lone surrogates) as escapes: SQLite holds UTF-8 alone."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _marks(count: int) -> str:
@@ -182,7 +188,8 @@ class Reader:
             UnknownJobError: None begins so.
             AmbiguousJobError: Several do.
         """
-        if not prefix:
+        # No id has another character; some of them have no successor, or are no Unicode.
+        if not prefix or not prefix.isascii():
             raise UnknownJobError(prefix)
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         arrays = self._sql.execute(
@@ -250,7 +257,7 @@ class Reader:
 
     def by_key(self, key: str) -> str | None:
         """Find the id that a submission key belongs to."""
-        row = self._sql.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
+        row = self._sql.execute("SELECT id FROM keys WHERE key = ?", (as_sql(key),)).fetchone()
         return None if row is None else str(row[0])
 
     # The engine's questions
@@ -297,9 +304,18 @@ class Reader:
         return None if row[0] is None else float(row[0])
 
     def backends_with_turns(self) -> list[str]:
-        """List backends that have a job whose turn it is."""
-        rows = self._sql.execute("SELECT DISTINCT backend FROM jobs WHERE turn IS NOT NULL")
-        return [row[0] for row in rows]
+        """List backends that have a job whose turn it is, by name."""
+        out: list[str] = []
+        after = ""
+        while True:
+            # One step in the index per backend, however many jobs each has.
+            row = self._sql.execute(
+                "SELECT min(backend) FROM jobs WHERE turn IS NOT NULL AND backend > ?", (after,)
+            ).fetchone()
+            if row[0] is None:
+                return out
+            after = str(row[0])
+            out.append(after)
 
     def has_any(self, state: State) -> bool:
         """Tell whether a job is in a state."""
@@ -310,13 +326,29 @@ class Reader:
 
     def has_unfinished(self) -> bool:
         """Tell whether an engine has anything left to do, now or at a later instant."""
-        over = [state.value for state in ENDED]
         row = self._sql.execute(
-            f"SELECT 1 FROM jobs WHERE state NOT IN ({_marks(len(over))}) "  # noqa: S608
-            "OR asked IS NOT NULL LIMIT 1",
-            over,
+            f"SELECT 1 FROM jobs WHERE state IN ({_marks(len(_UNFINISHED))}) LIMIT 1",
+            _UNFINISHED,
         ).fetchone()
+        return row is not None or self._is_asked()
+
+    def _is_asked(self) -> bool:
+        row = self._sql.execute("SELECT 1 FROM jobs WHERE asked IS NOT NULL LIMIT 1").fetchone()
         return row is not None
+
+    def stuck(self) -> list[int]:
+        """List jobs with an unmet dependency on one that has ended, or on an array.
+
+        They are left behind where somebody said how a LOST job ended while no engine worked.
+        """
+        final = [state.value for state in FINAL]
+        rows = self._sql.execute(
+            "SELECT DISTINCT n FROM dependencies WHERE met = 0 AND (on_id IN "
+            "(SELECT id FROM arrays) OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = on_id "
+            f"AND jobs.state IN ({_marks(len(final))})))",
+            final,
+        )
+        return [row[0] for row in rows]
 
     def asked_since(self, seq: int) -> tuple[int, list[int]]:
         """Find what clients have written since.

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -69,14 +69,21 @@ class Store:
                 make_private_file(database)
                 warn_if_shared(database)
             connection = _connect(database)
+        except (sqlite3.DatabaseError, OSError) as exc:
+            raise StoreUnusableError(str(home), _cure(exc)) from exc
+        try:
             _prepare(connection, database, clock)
             why = why_read_only(connection, database)
             key = load_key(home, create=not why)
+            if why:
+                connection.execute("PRAGMA query_only = ON")
+            return cls(home, connection, key, clock, why)
         except (sqlite3.DatabaseError, OSError) as exc:
+            connection.close()
             raise StoreUnusableError(str(home), _cure(exc)) from exc
-        if why:
-            connection.execute("PRAGMA query_only = ON")
-        return cls(home, connection, key, clock, why)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -95,11 +102,14 @@ class Store:
             if self._sql.in_transaction:
                 yield self._reader
                 return
-            self._sql.execute("BEGIN")
             try:
+                self._sql.execute("BEGIN")
                 yield self._reader
-            finally:
                 self._sql.execute("COMMIT")
+            except BaseException as exc:
+                self._undo()
+                self._refuse(exc)
+                raise
 
     @contextmanager
     def write(self, epoch: int = 0) -> Generator[tuple[Writer, Reader]]:
@@ -120,10 +130,21 @@ class Store:
                 if epoch:
                     _lease.check(self._sql, epoch)
                 yield Writer(self._sql, self._reader, self._sealer, epoch), self._reader
-            except BaseException:
-                self._sql.execute("ROLLBACK")
+            except BaseException as exc:
+                self._undo()
+                self._refuse(exc)
                 raise
             self._commit()
+
+    def _undo(self) -> None:
+        # A damaged file cannot do even this; on a full disk SQLite has done it already.
+        with suppress(sqlite3.DatabaseError):
+            self._sql.execute("ROLLBACK")
+
+    def _refuse(self, exc: BaseException) -> None:
+        """Tell a fault of the file or the disk as such; others are raised as they are."""
+        if type(exc) in {sqlite3.DatabaseError, sqlite3.OperationalError}:
+            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
 
     def _begin(self) -> None:
         try:
@@ -155,7 +176,10 @@ class Store:
             Its findings, empty if there are none.
         """
         with self._lock:
-            rows = self._sql.execute("PRAGMA quick_check").fetchall()
+            try:
+                rows = self._sql.execute("PRAGMA quick_check").fetchall()
+            except sqlite3.DatabaseError as exc:
+                return [str(exc)]
         return [row[0] for row in rows if row[0] != "ok"]
 
     # The lease
@@ -207,25 +231,28 @@ class Store:
 
 
 def _connect(database: Path) -> sqlite3.Connection:
-    # Opened by URI so that a file that vanished is not made again with wrong permissions.
-    uri = f"{database.as_uri()}?mode=rw"
     try:
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: an intent must outlive a power cut, or its job could run twice.
+        return _connected(database, "rw", "journal_mode = WAL", "synchronous = FULL")
     except sqlite3.OperationalError:
-        connection = sqlite3.connect(
-            f"{database.as_uri()}?mode=ro",
-            uri=True,
-            timeout=BUSY_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-    # FULL: an intent must outlive a power cut, or its job could run twice.
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA cache_size = -65536")
-    connection.execute("PRAGMA temp_store = MEMORY")
+        return _connected(database, "ro")
+
+
+def _connected(database: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
+    # Opened by URI so that a file that vanished is not made again with wrong permissions.
+    connection = sqlite3.connect(
+        f"{database.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        for pragma in (*pragmas, "cache_size = -65536", "temp_store = MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -266,7 +293,7 @@ def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
     )
 
 
-def _cure(exc: Exception) -> str:
+def _cure(exc: BaseException) -> str:
     text = str(exc)
     if "locked" in text:
         return f"{text}: another process has been writing for {BUSY_S:g} s"

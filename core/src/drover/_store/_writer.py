@@ -10,7 +10,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from drover import machine
-from drover._store._reader import Reader
+from drover._store._reader import Reader, as_sql
 from drover._store._sealing import Sealer
 from drover._wire import encode_event, encode_record
 from drover.events import ControlAsked, Event, Submitted
@@ -151,7 +151,7 @@ class Writer:
         Returns:
             Their ids, in the order of *drafts*.
         """
-        last_n = self._sql.execute("SELECT coalesce(max(n), 0) FROM jobs").fetchone()[0]
+        last_n = self._last_n()
         last_seq = self._sql.execute(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)"
         ).fetchone()[0]
@@ -174,7 +174,7 @@ class Writer:
             last_n += len(made)
             self._index(event.spec, job_id, first, len(made), seq)
             if event.key is not None:
-                self._sql.execute("INSERT INTO keys VALUES (?, ?)", (event.key, job_id))
+                self._sql.execute("INSERT INTO keys VALUES (?, ?)", (as_sql(event.key), job_id))
         self._sql.executemany(
             "INSERT INTO journal (seq, n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?, ?)", facts
         )
@@ -183,12 +183,21 @@ class Writer:
         )
         return ids
 
+    def _last_n(self) -> int:
+        """Give the largest position ever given: those of forgotten jobs are not used again."""
+        row = self._sql.execute(
+            "SELECT max(coalesce((SELECT max(n) FROM jobs), 0), "
+            "coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'last_n'), 0))"
+        ).fetchone()
+        return int(row[0])
+
     def _index(self, spec: JobSpec, job_id: str, first: int, size: int, seq: int) -> None:
         if spec.array is not None:
             self._sql.execute("INSERT INTO arrays VALUES (?, ?, ?, ?)", (job_id, first, size, seq))
         for tag in spec.tags:
             self._sql.executemany(
-                "INSERT INTO tags VALUES (?, ?)", ((tag, first + k) for k in range(size))
+                "INSERT OR IGNORE INTO tags VALUES (?, ?)",
+                ((as_sql(tag), first + k) for k in range(size)),
             )
         for dependency in spec.after:
             self._sql.executemany(
@@ -234,6 +243,11 @@ class Writer:
         its elements is there.
         """
         rows = [(n,) for n in ns]
+        self._sql.execute(
+            "INSERT INTO meta VALUES ('last_n', ?) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (str(self._last_n()),),
+        )
         arrays = {
             row[0]
             for n in ns
@@ -280,7 +294,7 @@ def _rows(event: Submitted, job_id: str, first: int, seq: int, now: float) -> li
         pristine = machine.create(event, job_id=job_id, n=first)
         turn, wake_at = agenda(pristine, now)
         state, record = pristine.state.value, encode_record(pristine)
-    name = spec.label.encode("utf-8", "backslashreplace").decode()
+    name = as_sql(spec.label)
     fixed = (event.backend, name, spec.resources.priority, event.at)
     changing = (state, turn, wake_at, None, None, record)
     if array is None:
