@@ -49,10 +49,19 @@ def _install_sources(session: nox.Session, *more: str, core: str = "cli,testing"
     _install(session, "--no-build-isolation", *editable, *more)
 
 
+def _fresh_folder(session: nox.Session, name: str) -> Path:
+    """Name a folder of the session's own that is not there yet.
+
+    `session.create_tmp` would move TMPDIR as well, to where paths get too long for sockets.
+    """
+    folder = ROOT / ".nox" / f"{session.name}-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
 def _build_wheels(session: nox.Session, *sources: Path) -> list[Path]:
     """Build a wheel of each source tree into the session's own folder, and list them."""
-    target = Path(session.create_tmp()) / "dist"
-    shutil.rmtree(target, ignore_errors=True)
+    target = _fresh_folder(session, "dist")
     _install(session, "hatchling")
     session.run(
         "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
@@ -109,8 +118,7 @@ def wheels(session: nox.Session) -> None:
     """Build what is shipped, install it with the sources out of sight, and test that."""
     built = _build_wheels(session, ROOT, ROOT / "core", *PLUGINS)
     _install(session, *(_with_extras(wheel) for wheel in built), *TESTING)
-    away = Path(session.create_tmp()) / "away"
-    shutil.rmtree(away, ignore_errors=True)
+    away = _fresh_folder(session, "away")
     for folder in ("core", *(path.relative_to(ROOT).as_posix() for path in PLUGINS)):
         shutil.copytree(ROOT / folder / "tests", away / folder / "tests")
     shutil.copytree(ROOT / "tests", away / "tests")
@@ -134,8 +142,7 @@ def _with_extras(wheel: Path) -> str:
 @nox.session
 def readme(session: nox.Session) -> None:
     """Type the README's first command in a clean copy of the sources."""
-    clean = Path(session.create_tmp()) / "clone"
-    shutil.rmtree(clean, ignore_errors=True)
+    clean = _fresh_folder(session, "clone")
     session.run("git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clean), external=True)
     text = (clean / "README.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^python3 -m venv .*drover demo$", text, re.MULTILINE)
