@@ -19,6 +19,7 @@ from drover.errors import ConfigError
 FILE: Final = "drover.toml"
 _TOP: Final = ("backend", "backends", "engine", "home", "plugins")
 _ENGINE: Final = ("idle_s",)
+_TEXTS: Final = ("backend", "home")
 # Variables that are told to jobs or read before any setting; they are no settings.
 _OTHER: Final = (
     "DROVER_ARRAY_ID", "DROVER_ARRAY_INDEX", "DROVER_ATTEMPT", "DROVER_BOOT_ID", "DROVER_DEBUG",
@@ -104,6 +105,10 @@ def _read_file(path: Path) -> Iterator[Setting]:
 
 def _flatten(table: Mapping[str, Any], prefix: str, origin: str) -> Iterator[Setting]:
     for key, value in table.items():
+        if "." in key:
+            raise ConfigError(
+                origin, f"the name {key!r} has a dot, which parts tables; use another"
+            )
         if isinstance(value, dict) and value:
             yield from _flatten(cast("dict[str, Any]", value), f"{prefix}{key}.", origin)
         else:
@@ -114,15 +119,17 @@ def _read_variables(variables: Mapping[str, str]) -> Iterator[Setting]:
     for name in sorted(variables):
         if name.startswith("DROVER_") and name not in _OTHER:
             key = name.removeprefix("DROVER_").lower().replace("__", ".")
-            yield Setting(key=key, value=_value(variables[name]), origin=name)
+            text = variables[name]
+            yield Setting(key=key, value=text if key in _TEXTS else _value(text), origin=name)
 
 
 def _value(text: str) -> Any:
     """Read a variable as a TOML value where it is one: numbers, true, lists; else as text."""
     try:
-        return tomllib.loads(f"v = {text}")["v"]
+        read = tomllib.loads(f"v = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return read["v"] if len(read) == 1 else text
 
 
 def _check(setting: Setting) -> None:
@@ -131,8 +138,32 @@ def _check(setting: Setting) -> None:
     owner = "settings"
     if top in _TOP:
         if top != "engine" or rest in _ENGINE:
+            _check_value(setting)
             return
         known, owner = _ENGINE, "[engine]"
     raise ConfigError(
         setting.origin, f"{setting.key!r} is not known; {owner} are: {', '.join(known)}"
     )
+
+
+def _check_value(setting: Setting) -> None:
+    wanted = _wanted(setting.key, setting.value)
+    if wanted:
+        raise ConfigError(setting.origin, f"{setting.key} is {setting.value!r}; give {wanted}")
+
+
+def _wanted(key: str, value: Any) -> str:
+    """Say what a setting's value has to be, or nothing if it is so."""
+    path = key.split(".")
+    if key in _TEXTS or (path[0] == "backends" and path[2:] == ["plugin"]):
+        return "" if isinstance(value, str) else "text"
+    if path[0] in {"backends", "plugins"} and len(path) == 1:
+        return "" if value == {} else f"a table: [{key}.NAME]"
+    if key == "plugins.disabled":
+        return "" if isinstance(value, list) else "a list of names"
+    if path[0] in {"backends", "plugins"} and len(path) == 2:
+        return "" if value == {} else f"a table: [{key}]"
+    if key == "engine.idle_s":
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if is_number and value >= 0 else "a number of seconds, 0 or more"
+    return ""
