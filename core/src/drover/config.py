@@ -21,10 +21,11 @@ _TOP: Final = ("backend", "backends", "engine", "home", "plugins")
 _ENGINE: Final = ("idle_s",)
 _TEXTS: Final = ("backend", "home")
 # Variables that are told to jobs or read before any setting; they are no settings.
-_OTHER: Final = (
-    "DROVER_ARRAY_ID", "DROVER_ARRAY_INDEX", "DROVER_ATTEMPT", "DROVER_BOOT_ID", "DROVER_DEBUG",
-    "DROVER_JOB_ID", "DROVER_RESTART", "DROVER_TOKEN", "DROVER_TRACE",
+_TOLD: Final = (
+    "DROVER_ARRAY_ID", "DROVER_ARRAY_INDEX", "DROVER_ATTEMPT", "DROVER_JOB_ID", "DROVER_RESTART",
+    "DROVER_TOKEN",
 )  # fmt: skip
+_OTHER: Final = (*_TOLD, "DROVER_BOOT_ID", "DROVER_DEBUG", "DROVER_TRACE")
 
 
 @frozen(kw_only=True)
@@ -113,6 +114,11 @@ def _flatten(table: Mapping[str, Any], prefix: str, origin: str) -> Iterator[Set
             yield from _flatten(cast("dict[str, Any]", value), f"{prefix}{key}.", origin)
         else:
             yield Setting(key=prefix + key, value=value, origin=origin)
+
+
+def setting_variables(variables: Mapping[str, str]) -> list[str]:
+    """List the names that are settings, and not what drover tells a job about itself."""
+    return sorted(n for n in variables if n.startswith("DROVER_") and n not in _TOLD)
 
 
 def _read_variables(variables: Mapping[str, str]) -> Iterator[Setting]:

@@ -51,6 +51,7 @@ class Bell:
         self._selector = selectors.DefaultSelector()
         self._clients: set[socket.socket] = set()
         self._told = -1
+        self._inode = -1
         self._inner, self._outer = socket.socketpair()
         for end in (self._inner, self._outer):
             end.setblocking(False)
@@ -66,6 +67,7 @@ class Bell:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(str(path))
         path.chmod(0o600)
+        self._inode = path.stat().st_ino
         listener.listen(256)
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
@@ -122,10 +124,16 @@ class Bell:
             self._part(client)
         if self._listener is not None and self._path is not None:
             self._listener.close()
-            self._path.unlink(missing_ok=True)
+            self._unlink(self._path)
         self._selector.close()
         self._inner.close()
         self._outer.close()
+
+    def _unlink(self, path: Path) -> None:
+        """Remove our socket's name, unless a later engine has taken the place."""
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == self._inode:
+                path.unlink()
 
     def _accept(self) -> None:
         assert self._listener is not None

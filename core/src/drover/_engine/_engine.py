@@ -36,7 +36,7 @@ from drover.models import (
     JobRecord,
     OrderAnswer,
 )
-from drover.states import PLACED, State
+from drover.states import ENDED, PLACED, State
 
 _log: Final = logging.getLogger(__name__)
 STOP_S: Final = 5.0
@@ -141,11 +141,17 @@ class Engine:
             self._seq = self.reader.last_seq()
             for job in self.reader.unsettled():
                 self.desk.touch(job)
+            stuck = self.reader.stuck()
+            for job in self.reader.jobs_of(stuck):
+                self.desk.touch(job)
+            self._check += stuck
             self._begun = True
             return
         self._seq, asked = self.reader.asked_since(self._seq)
         for job in self.reader.jobs_of(asked):
             self.desk.touch(job)
+            if job.state in ENDED:
+                self.desk.ended.append(job)  # Somebody resolved it: others may wait for it.
 
     def _take_in(self) -> None:
         while self._replies:
@@ -183,7 +189,7 @@ class Engine:
     def _save(self) -> None:
         """Write the facts so far, and what they mean for jobs that wait for others."""
         written: list[tuple[int, e.Event]] = []
-        while self.desk.facts or self._check or self.desk.dirty:
+        while self.desk.facts or self._check or self.desk.dirty or self.desk.ended:
             facts, self.desk.facts = self.desk.facts, []
             self.writer.append_all(facts)
             self.writer.save_all([self.desk.jobs[n] for n in self.desk.dirty], self.now)
@@ -215,23 +221,24 @@ class Engine:
         full: list[str] = []
         passed: list[int] = []
         batch = new_id()
-        while room > 0:
+        while room > 0 and len(passed) < MOST_TURNS:
             jobs = self.reader.turns(runtime.name, room, full, passed)
             if not jobs:
                 return
-            taken = 0
             for job in jobs:
-                job = self.desk.jobs.get(job.n, job)  # noqa: PLW2901 - the desk's is newer
-                if self._is_full(job, full):
+                now = self.desk.jobs.get(job.n, job)  # The desk's is newer.
+                if self._is_full(now, full):
                     continue
-                taken += self._take(job, batch)
-            room -= taken
+                room -= self._take(now, batch)
+                if not self._has_moved(job):
+                    passed.append(job.n)
             self._save()
-            if taken == 0 and not full:
-                passed.extend(job.n for job in jobs)
-            if len(passed) > MOST_TURNS:
-                return
         self._more |= runtime.capabilities.window is None
+
+    def _has_moved(self, job: JobRecord) -> bool:
+        """Tell whether anything came of a job's turn; if not, it would come up again and again."""
+        now = self.desk.jobs.get(job.n)
+        return now is None or now.state is not job.state
 
     def _is_full(self, job: JobRecord, full: list[str]) -> bool:
         array = job.spec.array

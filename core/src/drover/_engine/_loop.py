@@ -98,8 +98,9 @@ class EngineLoop:
         except StaleEpochError as exc:
             _log.warning("%s", exc)
         finally:
-            engine.close()
+            # First, so that a later engine finds the place free.
             bell.close()
+            engine.close()
         return True
 
     def _work(self, engine: Engine, bell: Bell) -> None:
@@ -111,6 +112,9 @@ class EngineLoop:
                 _log.info("nothing to do, leaving")
                 return
             bell.wait(wait_s)
+            if not self._store.is_there():
+                _log.error("the store is gone, leaving")
+                return
         self._store.release_lease(engine.epoch)
 
     def _round(self, engine: Engine) -> float | None:

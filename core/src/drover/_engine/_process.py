@@ -14,7 +14,7 @@ from typing import Any, Final
 from drover._engine._loop import EngineLoop
 from drover._plugins import scrubbed
 from drover._store import Store, SystemClock, host_name
-from drover.config import load
+from drover.config import load, setting_variables
 from drover.errors import EngineUnavailableError
 
 LOG: Final = "engine.log"
@@ -76,7 +76,7 @@ def start(home: Path, project: Path | None) -> None:
     argv = [sys.executable, "-m", "drover._engine", "--home", str(home)]
     if project is not None:
         argv += ["--project", str(project)]
-    settings = {k: v for k, v in os.environ.items() if k.startswith("DROVER_")}
+    settings = {name: os.environ[name] for name in setting_variables(os.environ)}
     with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
         try:
             # It forks and leaves, so that the engine is nobody's child but init's.

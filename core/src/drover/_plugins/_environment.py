@@ -53,10 +53,18 @@ def scrubbed(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+# A user's own habits: another format, another cluster, a question that nobody answers.
+# Source: squeue(1), sacct(1), scancel(1), scontrol(1), sinfo(1), "ENVIRONMENT VARIABLES".
+_HABITS: Final = ("SACCT_", "SCANCEL_", "SCONTROL_", "SINFO_", "SQUEUE_", "SSTAT_")
+
+
 def for_commands(variables: Mapping[str, str]) -> dict[str, str]:
     """Make the environment of a scheduler command: scrubbed, in C's locale, with UTC times."""
+    kept = {
+        name: value for name, value in scrubbed(variables).items() if not name.startswith(_HABITS)
+    }
     return {
-        **scrubbed(variables),
+        **kept,
         "LC_ALL": "C",
         "TZ": "UTC",
         "SLURM_TIME_FORMAT": "%Y-%m-%dT%H:%M:%S",

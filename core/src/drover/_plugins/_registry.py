@@ -55,7 +55,7 @@ def load_entry(point: EntryPoint) -> Any:
     try:
         return point.load()
     # A plugin's import runs any code: whatever it raises is that plugin's fault alone.
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         why = f"{type(exc).__name__}: {exc}"
         raise BrokenPluginError(point.name, why, traceback.format_exc()) from exc
 
@@ -155,7 +155,7 @@ def _make(plugin: str, factory: Callable[[Any], Any], context: BackendContext) -
     except DroverError:
         raise
     # As in load_entry: any code of a stranger.
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         why = f"its factory raised {type(exc).__name__}: {exc}"
         raise BrokenPluginError(plugin, why, traceback.format_exc()) from exc
 
@@ -225,19 +225,19 @@ def wrappers(context: BackendContext, config: Config) -> dict[str, object]:
 
     One that cannot be made is left out; `broken_plugins` tells of it.
     """
-    return {name: made for name, made in _plugins(context, config) if made is not None}
+    return dict(_plugins(context, config))
 
 
-def broken_plugins(context: BackendContext, config: Config) -> list[BrokenPluginError]:
+def broken_plugins(context: BackendContext, config: Config) -> list[PluginError]:
     """Try to make every plugin, and list those that cannot be made."""
-    broken: list[BrokenPluginError] = []
+    broken: list[PluginError] = []
     list(_plugins(context, config, broken))
     return broken
 
 
 def _plugins(
-    context: BackendContext, config: Config, broken: list[BrokenPluginError] | None = None
-) -> Iterator[tuple[str, object | None]]:
+    context: BackendContext, config: Config, broken: list[PluginError] | None = None
+) -> Iterator[tuple[str, object]]:
     off = config.get("plugins.disabled", [])
     for name, point in sorted(found(PLUGINS).items()):
         if name in off:
@@ -252,7 +252,12 @@ def _plugins(
             around=context.name,
         )
         try:
-            yield name, _make(name, load_entry(point), own)
-        except BrokenPluginError as exc:
+            made = _make(name, load_entry(point), own)
+            _refuse_non_wrappers(name, made)
+            register(_manager(), name, made)
+        except DroverError as exc:
             if broken is not None:
-                broken.append(exc)
+                told = exc if isinstance(exc, PluginError) else BrokenPluginError(name, str(exc))
+                broken.append(told)
+            continue
+        yield name, made

@@ -327,7 +327,7 @@ class Reader:
     def has_unfinished(self) -> bool:
         """Tell whether an engine has anything left to do, now or at a later instant."""
         row = self._sql.execute(
-            f"SELECT 1 FROM jobs WHERE state IN ({_marks(len(_UNFINISHED))}) LIMIT 1",
+            f"SELECT 1 FROM jobs WHERE state IN ({_marks(len(_UNFINISHED))}) LIMIT 1",  # noqa: S608
             _UNFINISHED,
         ).fetchone()
         return row is not None or self._is_asked()
@@ -343,7 +343,7 @@ class Reader:
         """
         final = [state.value for state in FINAL]
         rows = self._sql.execute(
-            "SELECT DISTINCT n FROM dependencies WHERE met = 0 AND (on_id IN "
+            "SELECT DISTINCT n FROM dependencies WHERE met = 0 AND (on_id IN "  # noqa: S608
             "(SELECT id FROM arrays) OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = on_id "
             f"AND jobs.state IN ({_marks(len(final))})))",
             final,

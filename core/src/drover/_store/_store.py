@@ -43,6 +43,7 @@ class Store:
         self.clock: Final = clock
         self.why_read_only: Final = read_only
         self._sql = connection
+        self._inode = (home / DATABASE).stat().st_ino
         self._lock = threading.RLock()
         self._sealer = Sealer(key)
         self._reader = Reader(connection, self._sealer)
@@ -163,6 +164,13 @@ class Store:
     def digest(self, variables: dict[str, str]) -> str:
         """Name variables without telling them."""
         return self._sealer.digest(variables)
+
+    def is_there(self) -> bool:
+        """Tell whether the database still lies where it was opened: nobody has deleted it."""
+        try:
+            return (self.home / DATABASE).stat().st_ino == self._inode
+        except OSError:
+            return False
 
     def data_version(self) -> int:
         """Give a number that changes when another connection has committed."""

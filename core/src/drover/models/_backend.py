@@ -281,6 +281,8 @@ class Chunk:
     """Where *data* begins, in bytes from the start of the stream."""
     size: int | None = None
     """Size of the whole stream so far in bytes, `None` if not told."""
+    path: str | None = None
+    """The file that holds the stream, if it is one that the user's machine can read."""
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from drover._plugins import backend_names, broken_plugins
 from drover._store import file_system, is_network
-from drover.errors import DroverError
+from drover.errors import BrokenPluginError, DroverError
 from drover.models import Diagnosis, Health
 from drover.states import State
 
@@ -100,10 +100,11 @@ def _engine(session: "Session") -> Iterator[Diagnosis]:
 
 def _plugins(session: "Session") -> Iterator[Diagnosis]:
     for error in broken_plugins(session.plugin_context(), session.config):
+        trace = error.traceback if isinstance(error, BrokenPluginError) else ""
         yield Diagnosis(
             subject=f"plugin {error.plugin}",
             health=Health.ERROR,
-            message=f"{error}\n{error.traceback}".strip(),
+            message=f"{error}\n{trace}".strip(),
             cure=f"update or uninstall it, or list it in plugins.disabled: {error.plugin}",
         )
 

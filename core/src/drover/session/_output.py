@@ -28,10 +28,9 @@ class Output:
 
     @property
     def path(self) -> Path | None:
-        """Give the file that the user named; `None` where drover keeps the output."""
-        spec = self._job.spec
-        named = spec.stdout if self._stream is Stream.STDOUT else spec.stderr
-        return None if named is None else Path(spec.cwd or ".") / named
+        """Give the file that holds it; `None` if there is none (yet) on this machine."""
+        chunk = self._chunk(0, 0)
+        return None if chunk is None or chunk.path is None else Path(chunk.path)
 
     def _chunk(self, offset: int, size: int, attempt: int | None = None) -> Chunk | None:
         record = self._job.record

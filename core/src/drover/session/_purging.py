@@ -44,6 +44,7 @@ def _chosen(
     session: "Session", ids: Sequence[str] | None, ended_before: float | None
 ) -> list[JobRecord]:
     with session.store.read() as reader:
+        waited_for = {on_id for _, on_id, _ in reader.dependents_of(ids or ())}
         if ids is None:
             jobs = reader.listing(JobFilter(states=tuple(FINAL)), None)
         else:
@@ -51,6 +52,8 @@ def _chosen(
     for job in jobs:
         if job.state not in ENDED:
             raise IllegalRequestError(job.id, "purge", job.state, "it has not ended")
+        if job.id in waited_for:
+            raise IllegalRequestError(job.id, "purge", job.state, "other jobs wait for it")
     if ended_before is None:
         return jobs
     return [job for job in jobs if (job.ended_at or 0.0) < ended_before]

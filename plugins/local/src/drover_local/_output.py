@@ -64,7 +64,8 @@ def read_chunk(path: str, offset: int, size: int) -> Chunk | None:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             return None
-        return Chunk(data=os.pread(fd, size, offset), offset=offset, size=status.st_size)
+        data = os.pread(fd, size, offset)
+        return Chunk(data=data, offset=offset, size=status.st_size, path=path)
     finally:
         os.close(fd)
 
