@@ -1,7 +1,7 @@
 """The hooks of the plugin."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve
 
@@ -70,6 +70,7 @@ class SitePolicy:
 
 
 def _command(value: object) -> Sequence[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(w, str) for w in value):
-        raise InvalidSpecError("plugins.site.notify", value, "give an argv, such as ['mailer']")
-    return [str(word) for word in value]
+    words: list[object] = list(cast("list[object]", value)) if isinstance(value, list) else []
+    if not words or not all(isinstance(word, str) for word in words):
+        raise InvalidSpecError("plugins.site.notify", words, "give an argv, such as ['mailer']")
+    return [str(word) for word in words]
