@@ -131,9 +131,11 @@ class Bell:
 
     def _unlink(self, path: Path) -> None:
         """Remove our socket's name, unless a later engine has taken the place."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if path.stat().st_ino == self._inode:
                 path.unlink()
+                # The folder of long paths goes with its last socket; the store's is never empty.
+                path.parent.rmdir()
 
     def _accept(self) -> None:
         assert self._listener is not None
