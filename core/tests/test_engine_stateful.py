@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from drover.errors import UserError
-from drover.models import Claim, Condition, Dependency, Reason, Retry, Verb
+from drover.models import Claim, Condition, Dependency, Reason, Retry, Started, Verb
 from drover.session import Job
 from drover.states import State
 from drover.testing import EngineDriver, Faults, SimulatedCluster, default_capabilities
@@ -217,6 +217,8 @@ class EngineMachine(RuleBasedStateMachine):
         elif record.outcome.reason is Reason.EXITED:
             assert record.outcome.exit_code == self.codes[job_id], story
             assert runs >= 1, story
+        if record.outcome.started is Started.NO and record.spec.retry.attempts == 1:
+            assert runs == 0, story
         assert not record.pending, story
 
 

@@ -38,8 +38,8 @@ def test_a_refused_repetition_proves_nothing(drive: Callable[..., EngineDriver])
     driver.set_faults(CALM)
     driver.run_until_over()
 
-    assert len(driver.cluster.executions) <= 1, driver.story(driver.records())
-    assert job.record.outcome is not None
+    end = (len(driver.cluster.executions), job.state)
+    assert end in {(1, State.SUCCEEDED), (0, State.FAILED)}, driver.story(driver.records())
 
 
 @pytest.mark.parametrize("claim", list(Claim))
