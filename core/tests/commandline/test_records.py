@@ -129,8 +129,8 @@ def test_output_is_read_where_the_wrapper_wrote_it(node: Any) -> None:
     assert node.run() == 0
     path = output_path(node.folder, attempt, Stream.STDERR)
 
-    assert read_chunk(path, 1, 2) == Chunk(data=b"rr", offset=1, size=4)
-    assert read_chunk(path, 9, 2) == Chunk(data=b"", offset=9, size=4)
+    assert read_chunk(path, 1, 2) == Chunk(data=b"rr", offset=1, size=4, path=str(path))
+    assert read_chunk(path, 9, 2) == Chunk(data=b"", offset=9, size=4, path=str(path))
     assert read_chunk(node.folder / "gone", 0, 1) is None
 
 

@@ -127,4 +127,4 @@ def read_chunk(path: Path, offset: int, size: int) -> Chunk | None:
             data = file.read(min(size, max(0, end - offset)))
     except FileNotFoundError:
         return None
-    return Chunk(data=data, offset=offset, size=end)
+    return Chunk(data=data, offset=offset, size=end, path=str(path))

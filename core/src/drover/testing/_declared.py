@@ -55,13 +55,14 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         """A signal reaches the command itself."""
         self.need_verb(Verb.SIGNAL)
         job, name = self.witnessed(
-            "signal", shell("trap 'exit 21' USR1; echo up; while :; do sleep 0.02; done")
+            "signal", shell("trap 'echo got' USR1; echo up; while :; do sleep 0.02; done")
         )
         self.running(job, name)
         self.until(job, "ready", lambda: job.stdout.read_bytes() == b"up\n")
         assert self.ask(job, Verb.SIGNAL, signal=int(signal.SIGUSR1)), self.story(job)
+        self.until(job, "signalled", lambda: job.stdout.read_bytes() == b"up\ngot\n")
 
-        assert self.end(job).exit_code == 21, self.story(job)
+        assert job.cancel(grace_s=2.0).gone, self.story(job)
 
     @pytest.mark.parametrize(
         ("verb", "number"), [(Verb.TERMINATE, signal.SIGTERM), (Verb.KILL, signal.SIGKILL)]
@@ -235,12 +236,3 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
     def requeue_outside(self, name: str) -> None:
         """Make the scheduler run *name* again, behind the backend's back; to be overridden."""
         pytest.skip(f"{self.backend_name}: no way is given to requeue {name} from outside")
-
-    def test_private_output(self) -> None:
-        """Output is for the user alone."""
-        job = self.run(shell("echo secret"))
-        path = job.stdout.path
-        if path is None:
-            pytest.skip(f"{self.backend_name} keeps no output in files")
-
-        assert path.stat().st_mode & 0o077 == 0, path

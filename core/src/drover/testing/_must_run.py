@@ -155,12 +155,15 @@ class RunChecks(Checks):
         assert job.stdout.read() == "1\n2\n3\n", self.story(job)
 
     def test_output_files(self) -> None:
-        """Output goes where it was asked for, and can still be read."""
-        target = self.stage.path(self.unique("out"))
+        """Output goes where it was asked for, for the user alone, and can still be read."""
+        target = self.stage.path(self.unique("out put"))
         self.need_field(stdout=str(target))
-        job = self.run(shell("echo out; echo err >&2"), stdout=str(target), stderr=f"{target}.e")
+        job = self.run(shell("echo out; echo err >&2"), stdout=f"{target}-%j", stderr=f"{target}.e")
 
-        assert (target.read_text(), Path(f"{target}.e").read_text()) == ("out\n", "err\n")
+        files = [Path(f"{target}-{job.id}"), Path(f"{target}.e")]
+        assert [file.read_text() for file in files] == ["out\n", "err\n"], self.story(job)
+        assert [file.stat().st_mode & 0o077 for file in files] == [0, 0]
+        assert job.stdout.path == files[0]
         assert job.stdout.read() == "out\n", self.story(job)
 
     def test_argv_bytes(self) -> None:
