@@ -64,6 +64,9 @@ class Engine:
         self._returned = threading.Event()
         self._replies: deque[Reply] = deque()
         self._reports: deque[Report] = deque()
+        # What the round that is under way has taken in; it comes again if it is not committed.
+        self._taken_replies: list[Reply] = []
+        self._taken_reports: list[Report] = []
         self._answers: deque[OrderAnswer] = deque()
         self._receipts: list[Callable[[], None]] = []
         self._again: set[int] = set()
@@ -155,9 +158,11 @@ class Engine:
 
     def _take_in(self) -> None:
         while self._replies:
-            self._replies.popleft().deliver()
+            self._taken_replies.append(self._replies.popleft())
+            self._taken_replies[-1].deliver()
         while self._reports:
-            runtime, seen, on_durable = self._reports.popleft()
+            self._taken_reports.append(self._reports.popleft())
+            runtime, seen, on_durable = self._taken_reports[-1]
             self.watching.take_in(runtime, seen)
             if on_durable is not None:
                 self._receipts.append(on_durable)
@@ -308,6 +313,8 @@ class Engine:
             self.writer.forget([job.n for job in expired])
 
     def _after_commit(self, facts: Sequence[tuple[JobRecord, e.Event]]) -> None:
+        self._taken_replies.clear()
+        self._taken_reports.clear()
         receipts, self._receipts = self._receipts, []
         for receipt in receipts:
             receipt()
@@ -363,6 +370,10 @@ class Engine:
         self._closed.clear()
         self._check.clear()
         self._written = []
+        self._replies.extendleft(reversed(self._taken_replies))
+        self._reports.extendleft(reversed(self._taken_reports))
+        self._taken_replies.clear()
+        self._taken_reports.clear()
         for runtime in self.backends.runtimes.values():
             runtime.adopted = False  # What it pushed into this round must be asked for again.
 
