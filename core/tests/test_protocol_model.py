@@ -156,11 +156,11 @@ def backend_steps(world: World, claim: Claim) -> Iterator[tuple[str, World]]:
             # The claim: a token that was started or closed does not start again.
             held = claim is not Claim.NONE and (native.runs or native.closed)
             if held:
-                after = evolve(native, unrun=native.unrun + 1)
-                yield f"{native.token} leaves unrun", world.with_native(after)
+                left = evolve(native, unrun=native.unrun + 1)
+                yield f"{native.token} leaves unrun", world.with_native(left)
             else:
-                after = evolve(native, runs=native.runs + 1)
-                yield f"{native.token} starts", world.with_native(after)
+                begun = evolve(native, runs=native.runs + 1)
+                yield f"{native.token} starts", world.with_native(begun)
         if native.runs and not native.ended:
             yield f"{native.token} ends", world.with_native(evolve(native, ended=True))
     for call in world.strays:
@@ -186,8 +186,9 @@ def engine_steps(world: World, claim: Claim) -> Iterator[tuple[str, World]]:
         yield from _decisions(world, job, claim)
     yield from _looks(world, job)
     if world.engines < MOST_ENGINES:
-        strays = world.strays | ({world.call} if world.call and not world.call.answer else set())
-        dead = evolve(world, engine=0, fresh=False, call=None, strays=frozenset(strays))
+        going = world.call is not None and not world.call.answer
+        strays = world.strays | {world.call} if going else world.strays
+        dead = evolve(world, engine=0, fresh=False, call=None, strays=strays)
         yield "the engine is killed or paused", dead
 
 
@@ -204,36 +205,48 @@ def _call_steps(world: World, call: Call, claim: Claim) -> Iterator[tuple[str, W
 
 def _answered(world: World, call: Call) -> World:
     job = world.job
-    mine = job.token == call.token
-    if call.kind in ("submit", "find") and (not mine or job.state is not State.SUBMITTING):
+    if job.token != call.token:
         return world
-    at, number = 0.0, job.attempt
-    match call.answer:
-        case "accepted" | "found":
-            return world.told(e.Accepted(at=at, attempt=number, native_id=call.token))
-        case "refused":
-            outcome = Outcome(reason=Reason.REFUSED, started=Started.NO)
-            return world.told(e.Ended(at=at, attempt=number, outcome=outcome))
-        case "unknown" | "not found" if call.kind != "cancel":
-            return world.told(e.AnswerLost(at=at, attempt=number))
-        case "closed" if mine and job.state in (State.LOST, State.SUBMITTING):
-            closed = e.AttemptClosed(at=at, attempt=number, token=call.token)
-            after = evolve(world, given_up=world.given_up | {call.token}).told(closed)
-            if job.state is State.SUBMITTING:
-                return after.told(e.Withdrawn(at=at, attempt=number, why="closed"))
-            return after
-        case "taken" if mine:
-            if job.state is State.SUBMITTING:
-                return world.told(e.Accepted(at=at, attempt=number, native_id=call.token))
+    if call.kind in ("submit", "find"):
+        facts = _submission_answered(job, call) if job.state is State.SUBMITTING else []
+    elif call.kind == "close":
+        return _close_answered(world, call)
+    else:
+        facts = _cancel_answered(job, call)
+    return world.told(*facts)
+
+
+def _submission_answered(job: JobRecord, call: Call) -> list[e.Event]:
+    if call.answer in ("accepted", "found"):
+        return [e.Accepted(at=0, attempt=job.attempt, native_id=call.token)]
+    if call.answer == "refused":
+        outcome = Outcome(reason=Reason.REFUSED, started=Started.NO)
+        return [e.Ended(at=0, attempt=job.attempt, outcome=outcome)]
+    return [e.AnswerLost(at=0, attempt=job.attempt)]
+
+
+def _close_answered(world: World, call: Call) -> World:
+    job = world.job
+    if job.state not in (State.LOST, State.SUBMITTING):
+        return world
+    if call.answer == "taken":
+        if job.state is State.LOST:
             return world.told(*_settle_all(job, Verdict.REFUSED))
-        case "done" if mine and job.state in (State.SUBMITTING, State.QUEUED):
-            outcome = machine.unrun_outcome(job, Reason.CANCELLED)
-            return world.told(e.Ended(at=at, attempt=number, outcome=outcome))
-        case "signalled" if mine and job.pending:
-            return world.told(e.ControlSignalled(at=at, request_id=job.pending[0].id))
-        case "too late" if mine:
-            return world.told(*_settle_all(job, Verdict.TOO_LATE))
-    return world
+        return world.told(e.Accepted(at=0, attempt=job.attempt, native_id=call.token))
+    closed = e.AttemptClosed(at=0, attempt=job.attempt, token=call.token)
+    after = evolve(world, given_up=world.given_up | {call.token}).told(closed)
+    if job.state is State.LOST:
+        return after
+    return after.told(e.Withdrawn(at=0, attempt=job.attempt, why="closed"))
+
+
+def _cancel_answered(job: JobRecord, call: Call) -> list[e.Event]:
+    if call.answer == "done" and job.state in (State.SUBMITTING, State.QUEUED):
+        outcome = machine.unrun_outcome(job, Reason.CANCELLED)
+        return [e.Ended(at=0, attempt=job.attempt, outcome=outcome)]
+    if call.answer == "signalled" and job.pending:
+        return [e.ControlSignalled(at=0, request_id=job.pending[0].id)]
+    return _settle_all(job, Verdict.TOO_LATE) if call.answer == "too late" else []
 
 
 def _settle_all(job: JobRecord, verdict: Verdict) -> list[e.Event]:
