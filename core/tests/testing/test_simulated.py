@@ -206,9 +206,8 @@ def test_foreign_rows_are_foreign(make: Any) -> None:
     placed = harness.placed(attempt)
     rows = [row for _ in range(10) for row in harness.observe(attempt).observations]
 
-    foreign = [
-        row for row in rows if (row.token, row.native_id) != (placed.token, placed.native_id)
-    ]
+    identity = (placed.token, placed.submitted_at)
+    foreign = [row for row in rows if (row.token, row.submitted_at) != identity]
     assert len(foreign) == 10
 
 

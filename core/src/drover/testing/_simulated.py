@@ -47,6 +47,7 @@ from drover.testing._cluster import (
     Snapshot,
 )
 
+PUSH_AGAIN_S: Final = 3.0
 VERBS: Final = frozenset(Verb) - {Verb.RETRY}
 
 
@@ -73,7 +74,7 @@ class Faults:
     unknown_word: float = 0.0
     """A row with a word for its state that nobody knows."""
     foreign_row: float = 0.0
-    """A row about a token that nobody asked about, or with a native id of somebody else."""
+    """A row about a token that nobody asked about, or about another job of the same native id."""
     drop_record: float = 0.0
     """The exit record is missing this time, where there are two channels."""
     unreachable: float = 0.0
@@ -255,12 +256,15 @@ class SimulatedBackend:
         for attempt in attempts:
             for job in self.cluster.by_token(attempt.token):
                 if attempt.native_id in (None, job.native_id):
-                    rows.extend(self._rows(job, horizon))
+                    by_number = attempt.native_id is not None
+                    rows.extend(self._rows(job, horizon, by_number=by_number))
         if not self._leave("drover_observe"):
             return None
         return Observed(observations=tuple(rows))
 
-    def _rows(self, job: SimulatedJob, horizon: float) -> Iterator[Observation]:
+    def _rows(
+        self, job: SimulatedJob, horizon: float, *, by_number: bool = False
+    ) -> Iterator[Observation]:
         snapshot = job.at(horizon)
         faults = self.faults
         if snapshot is None or self._roll(faults.drop_row):
@@ -271,7 +275,7 @@ class SimulatedBackend:
         if self._roll(faults.stale_row):
             yield from self._tell(job, self.cluster.random.choice(job.past))
         if self._roll(faults.foreign_row):
-            yield self._foreign(job)
+            yield self._foreign(job, by_number=by_number)
         if self._roll(faults.unknown_word):
             yield evolve(self._row(job, snapshot), phase=Phase.UNKNOWN, native_state="Q?", end=None)
             return
@@ -307,13 +311,15 @@ class SimulatedBackend:
             hold=snapshot.hold,
         )
 
-    def _foreign(self, job: SimulatedJob) -> Observation:
-        """Tell an end of somebody else's: under a strange token, or a number handed out again."""
+    def _foreign(self, job: SimulatedJob, *, by_number: bool) -> Observation:
+        """Tell an end of somebody else's: under a strange token, or, where the job was asked for
+        by its native id, of a later job that was given the same one.
+        """
         end = EndReport(source=Source.SERVER, at=job.submitted_at, exit_code=66)
         row = evolve(self._row(job, job.past[0]), phase=Phase.ENDED, end=end)
-        if self._roll(0.5):
-            return evolve(row, token=f"{job.token}-foreign")
-        return evolve(row, native_id=f"{job.native_id}99")
+        if by_number and self._roll(0.5):
+            return evolve(row, submitted_at=job.submitted_at + 3600.0)
+        return evolve(row, token=f"{job.token}-foreign")
 
     @hookimpl
     def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer] | None:
@@ -401,11 +407,25 @@ class SimulatedBackend:
     # --- push ----------------------------------------------------------------------------------
 
     def _push(self, job: SimulatedJob) -> None:
-        """Report a change; what is not acknowledged is told again at the next start."""
-        if self.context is not None:
-            rows = tuple(self._rows(job, self.cluster.clock.time()))
-            if rows:
-                self.context.report(rows)
+        """Report a change, again and again until it is durable: nobody will ask for it."""
+        if self.context is None or self._push not in self.cluster.watchers:
+            return
+        told = job.now
+        rows = tuple(self._rows(job, self.cluster.clock.time()))
+        durable: list[bool] = []
+        if rows:
+            self.context.report(rows, lambda: durable.append(True))
+        true = self._row(job, told)
+        is_there = any(
+            (row.phase, row.token, row.native_id) == (true.phase, true.token, true.native_id)
+            for row in rows
+        )
+
+        def again(_at: float) -> None:
+            if job.now is told and not (durable and is_there):
+                self._push(job)
+
+        self.cluster.later(PUSH_AGAIN_S, again)
 
 
 def default_capabilities(claim: Claim) -> Capabilities:
