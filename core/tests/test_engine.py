@@ -19,6 +19,7 @@ from drover.models import (
     Claim,
     CloseAnswer,
     Closing,
+    Found,
     Phase,
     Reason,
     Resources,
@@ -306,11 +307,11 @@ def test_a_lane_replaces_a_thread_that_hangs() -> None:
 
     class Slow:
         @hookimpl
-        def drover_find(self, tokens: list[str]) -> list[str]:
+        def drover_find(self, tokens: list[str]) -> list[Found]:
             if "slow" in tokens:
                 entered.set()
                 gate.wait(30)
-            return tokens
+            return [Found(token=token, native_id="n") for token in tokens]
 
     def reply(one: Reply) -> None:
         replies.append(one)
@@ -331,7 +332,8 @@ def test_a_lane_replaces_a_thread_that_hangs() -> None:
     assert arrived.acquire(timeout=10)
     lane.close()
 
-    assert [None, ["quick"], ["last"]] == [one.answer for one in replies]
+    answers = [one.answer and one.answer[0].token for one in replies]
+    assert [None, "quick", "last"] == answers
     assert isinstance(replies[0].error, CallOverdueError)
 
 

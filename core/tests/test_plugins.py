@@ -193,7 +193,7 @@ def test_a_hook_may_name_fewer_arguments(install: Install, context: BackendConte
     """So that a hook can get an argument more without breaking what is installed."""
     install("good", GOOD + "\n        @hookimpl\n        def drover_find(self): return []")
 
-    assert [] == load_backend("good", context, Config()).call("drover_find", tokens=[])
+    assert () == load_backend("good", context, Config()).call("drover_find", tokens=[])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from drover._plugins import lifecycle
 from drover.events import Ended, Event
-from drover.models import JobRecord
+from drover.models import JobRecord, Reason
 from drover.states import ENDED
 
 _log: Final = logging.getLogger(__name__)
@@ -25,7 +25,9 @@ class Observers:
 
     def retry(self, job: JobRecord, event: Ended) -> Ended:
         """Let a policy decide whether another attempt follows."""
-        if not self._retry.get_hookimpls() or job.pending:
+        # Of a LOST attempt nobody can say that it does not run: no policy may start another.
+        is_lost = event.outcome.reason is Reason.LOST
+        if not self._retry.get_hookimpls() or job.pending or is_lost:
             return event
         try:
             delay_s = self._retry(job=job, outcome=event.outcome)

@@ -47,7 +47,7 @@ class Watching:
         due = runtime.next_look is not None and self._engine.tick >= runtime.next_look
         if not due and runtime.adopted:
             return
-        if not runtime.polled and runtime.adopted:
+        if not runtime.polled and runtime.adopted and not runtime.missing_since:
             runtime.next_look = None
             return
         jobs = [

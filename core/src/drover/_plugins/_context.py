@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from drover._plugins._answers import sound_rows
 from drover._plugins._environment import for_commands
 from drover.errors import UnreachableError
 from drover.hookspecs import Clock
@@ -90,7 +91,7 @@ class BackendContext:
         self, observations: Sequence[Observation], on_durable: Callable[[], None] | None = None
     ) -> None:
         """Tell the engine what was seen."""
-        self.reporter(observations, on_durable)
+        self.reporter(sound_rows(self.name, observations), on_durable)
 
 
 def attempt_path(home: Path, job_id: str, number: int) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import pluggy
 from attrs import frozen
 
+from drover._plugins._answers import checked
 from drover._plugins._context import BackendContext
 from drover.config import Config
 from drover.errors import (
@@ -115,24 +116,23 @@ class Backend:
     def __init__(self, name: str, manager: pluggy.PluginManager) -> None:
         self.name: Final = name
         self._hook: Final = manager.hook
-        answer = self.call("drover_capabilities")
-        if answer is not None and not isinstance(answer, Capabilities):
-            raise PluginError(name, "drover_capabilities", f"answered {answer!r}")
-        self.capabilities: Final = answer or Capabilities()
+        self.capabilities: Final[Capabilities] = self.call("drover_capabilities") or Capabilities()
 
     def call(self, hook: str, **arguments: Any) -> Any:
         """Call one hook.
 
         Raises:
-            PluginError: It raised; the cause is kept. A DroverError comes as it is.
+            PluginError: It raised; the cause is kept. A DroverError comes as it is. Or it
+                answered what cannot be used; of rows, those that can are given.
         """
         try:
-            return getattr(self._hook, hook)(**arguments)
+            answer = getattr(self._hook, hook)(**arguments)
         except DroverError:
             raise
         # Whatever a plugin raises is that plugin's fault: it fails this call alone.
         except Exception as exc:
             raise PluginError(self.name, hook, f"{type(exc).__name__}: {exc}") from exc
+        return checked(self.name, hook, answer)
 
 
 def load_backend(name: str, context: BackendContext, config: Config) -> Backend:
