@@ -349,6 +349,10 @@ class Bench:
         """List the facts of one kind."""
         return [entry.event for entry in job.history() if entry.name == name]
 
+    def verdicts(self, job: Job) -> list[Verdict]:
+        """List what came of the requests that were settled."""
+        return [fact.verdict for fact in self.facts(job, "ControlSettled")]
+
     def rewrite(self, **answers: Callable[[Any], Any]) -> None:
         """Let the next call of hooks do something else: `submit=`, `observe=`..."""
         for hook, answer in answers.items():

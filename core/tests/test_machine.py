@@ -8,16 +8,12 @@ from attrs import evolve
 from drover import events as e
 from drover import instructions as i
 from drover.errors import IllegalTransitionError
-from drover.machine import create, end_of, events_of, is_about, judge, owed, replay, retry_at, step
+from drover.machine import create, end_of, judge, owed, replay, retry_at, step
 from drover.models import (
-    Array,
-    Dependency,
     EndReport,
     JobRecord,
     JobSpec,
-    Observation,
     Outcome,
-    Phase,
     Progress,
     Reason,
     Request,
@@ -52,16 +48,6 @@ def asked(verb: Verb = Verb.CANCEL, **changes: Any) -> Request:
 
 def report(source: Source = Source.AGENT, **changes: Any) -> EndReport:
     return evolve(EndReport(source=source, at=90.0, exit_code=0), **changes)
-
-
-def seen(phase: Phase, **changes: Any) -> Observation:
-    return evolve(
-        Observation(token="t", phase=phase, source=Source.QUEUE, at=NOW, native_id="7"), **changes
-    )
-
-
-def names(facts: tuple[e.Event, ...]) -> list[str]:
-    return [type(fact).__name__ for fact in facts]
 
 
 # What is owed
@@ -491,173 +477,3 @@ def test_outputs_are_fetched_of_what_ran(outcome: Outcome, kind: type[e.Event]) 
 
     assert kind is type(end_of(record, outcome, NOW))
     assert e.Ended is type(end_of(evolve(record, state=State.STAGING_OUT), outcome, NOW))
-
-
-# Who is meant
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({}, True),
-        ({"token": "u"}, False),
-        ({"native_id": None}, True),
-        ({"native_id": "8"}, False),
-        ({"submitted_at": 50.0}, True),
-        ({"submitted_at": 51.9}, True),
-        ({"submitted_at": 48.1}, True),
-        ({"submitted_at": 60.0}, False),
-        ({"submitted_at": 40.0}, False),
-        ({"submitted_at": 60.0, "restart": 1}, True),
-        ({"submitted_at": 40.0, "restart": 1}, False),
-    ],
-)
-def test_a_native_id_is_no_identity(changes: dict[str, Any], expected: bool) -> None:
-    """Batch systems hand ids out again: a stranger's end must not end our job."""
-    row = seen(Phase.ENDED, end=report(), **changes)
-
-    assert expected == is_about(job(), row)
-    if not expected:
-        assert () == events_of(job(), row, settle_s=60.0)
-
-
-def test_after_a_restart_its_later_submit_time_goes_on_being_believed() -> None:
-    """Slurm gives a requeued job a new submit time, and keeps telling it."""
-    record = job(State.RUNNING, restart=1)
-
-    assert is_about(record, seen(Phase.RUNNING, submitted_at=60.0, restart=1))
-    assert not is_about(record, seen(Phase.RUNNING, submitted_at=60.0))
-
-
-def test_a_job_without_a_token_is_nobodys() -> None:
-    assert not is_about(job(State.NEW, token=""), seen(Phase.ENDED, token=""))
-
-
-# What follows from a row
-
-
-AGENT = {"source": Source.AGENT}
-
-
-@pytest.mark.parametrize(
-    ("record", "row", "expected"),
-    [
-        (job(), seen(Phase.QUEUED), []),
-        (job(State.SUBMITTING, native_id=None), seen(Phase.QUEUED), ["Accepted"]),
-        (job(State.SUBMITTING, native_id=None), seen(Phase.QUEUED, native_id=None), []),
-        (job(State.LOST), seen(Phase.QUEUED), ["Accepted"]),
-        (job(), seen(Phase.RUNNING), ["Started"]),
-        (job(State.SUBMITTING, native_id=None), seen(Phase.RUNNING), ["Accepted", "Started"]),
-        (job(State.LOST), seen(Phase.RUNNING), ["Accepted", "Started"]),
-        (job(State.RUNNING), seen(Phase.RUNNING), []),
-        (job(State.RUNNING), seen(Phase.QUEUED), []),
-        (job(State.RUNNING), seen(Phase.QUEUED, restart=1), ["Restarted"]),
-        (job(State.RUNNING), seen(Phase.RUNNING, restart=1), ["Restarted", "Started"]),
-        (job(State.COMPLETING), seen(Phase.QUEUED, restart=1), ["Restarted"]),
-        (job(State.RUNNING, restart=2), seen(Phase.RUNNING, restart=1), []),
-        (job(State.RUNNING), seen(Phase.SUSPENDED), ["Suspended"]),
-        (job(), seen(Phase.SUSPENDED), ["Started", "Suspended"]),
-        (job(State.SUSPENDED), seen(Phase.RUNNING), ["Resumed"]),
-        (job(State.SUSPENDED, observed_at=NOW + 1), seen(Phase.RUNNING), []),
-        (job(State.RUNNING, observed_at=NOW + 1), seen(Phase.SUSPENDED), []),
-        (job(State.RUNNING), seen(Phase.ENDED, end=report(), **AGENT), ["Ended"]),
-        (job(State.RUNNING), seen(Phase.ENDED), []),
-        (job(State.RUNNING), seen(Phase.ENDED, end=QUEUE), ["EndReported"]),
-        (job(State.COMPLETING, reports=(QUEUE,)), seen(Phase.ENDED, end=QUEUE), []),
-        (
-            job(State.COMPLETING, reports=(QUEUE,)),
-            seen(Phase.ENDED, end=evolve(QUEUE, at=91.0)),
-            [],
-        ),
-        (job(State.COMPLETING, reports=(QUEUE,)), seen(Phase.ENDED, end=RECORD), ["Ended"]),
-        (job(State.LOST), seen(Phase.ENDED, end=report()), ["Accepted", "Ended"]),
-        (
-            job(State.LOST),
-            seen(Phase.ENDED, end=report(exit_code=None, reason=Reason.LOST)),
-            [],
-        ),
-        (
-            job(State.SUBMITTING, native_id=None),
-            seen(Phase.ENDED, end=report(), started_at=80.0),
-            ["Accepted", "Started", "Ended"],
-        ),
-        (job(State.SUCCEEDED), seen(Phase.RUNNING), []),
-        (job(State.WAITING), seen(Phase.RUNNING), []),
-        (job(), seen(Phase.UNRUN), ["Withdrawn"]),
-        (job(State.COMPLETING), seen(Phase.UNRUN), ["Withdrawn"]),
-        (job(pending=(CANCEL,)), seen(Phase.UNRUN), ["Ended"]),
-        (job(State.RUNNING), seen(Phase.UNRUN), []),
-        (job(), seen(Phase.UNKNOWN, native_state="ODD"), ["NativeStateSeen"]),
-        (job(), seen(Phase.UNKNOWN), []),
-        (job(native_state="PD"), seen(Phase.QUEUED, native_state="PD"), []),
-        (job(), seen(Phase.QUEUED, hold=frozenset({"system"})), ["HoldsSeen"]),
-        (job(), seen(Phase.QUEUED, hold=frozenset()), []),
-        (
-            job(State.RUNNING, progress=Progress(at=90.0)),
-            seen(Phase.RUNNING, progress=Progress(fraction=0.5, at=95.0)),
-            ["ProgressMade"],
-        ),
-        (
-            job(State.RUNNING, progress=Progress(at=96.0)),
-            seen(Phase.RUNNING, progress=Progress(fraction=0.5, at=95.0)),
-            [],
-        ),
-        (
-            job(State.RUNNING, spec={"retry": Retry(attempts=2)}),
-            seen(Phase.ENDED, end=report(exit_code=1), native_state="F", hold=frozenset({"user"})),
-            ["Ended"],
-        ),
-    ],
-)
-def test_what_follows_from_a_row(record: JobRecord, row: Observation, expected: list[str]) -> None:
-    facts = events_of(record, row, settle_s=60.0)
-
-    assert expected == names(facts)
-    again = replay(record, facts)
-    assert () == events_of(again, row, settle_s=60.0), "the same row again says nothing new"
-
-
-def test_a_restart_forgets_what_was_said_of_the_run_before() -> None:
-    """The end of the preempted run must not end the one that follows."""
-    record = job(State.COMPLETING, reports=(QUEUE,), settle_at=160.0, started_at=80.0)
-    after = replay(record, events_of(record, seen(Phase.QUEUED, restart=1), settle_s=60.0))
-
-    assert (State.QUEUED, 1, (), None, None) == (
-        after.state,
-        after.restart,
-        after.reports,
-        after.settle_at,
-        after.started_at,
-    )
-
-
-def test_an_end_of_a_new_restart_needs_its_own_second_channel() -> None:
-    record = job(State.RUNNING, reports=(QUEUE,))
-    row = seen(Phase.ENDED, end=RECORD, restart=1, started_at=95.0)
-
-    assert ["Restarted", "Started", "EndReported"] == names(events_of(record, row, settle_s=60.0))
-
-
-def test_an_array_makes_elements() -> None:
-    event = e.Submitted(
-        at=1.0,
-        spec=spec(array=Array(indices=3), after=[Dependency(job="a")], not_before=9.0),
-        backend="b",
-        key="k",
-        allow=("queue",),
-        base_digest="d",
-    )
-    made = create(event, job_id="a.1", n=5, array_id="a", array_index=1)
-
-    assert ("a.1", 5, "a", 1, "k", ("queue",), "d", 1.0, 9.0, State.NEW) == (
-        made.id,
-        made.n,
-        made.array_id,
-        made.array_index,
-        made.key,
-        made.allow,
-        made.base_digest,
-        made.submitted_at,
-        made.ready_at,
-        made.state,
-    )

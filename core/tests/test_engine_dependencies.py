@@ -1,0 +1,122 @@
+"""Jobs that wait for jobs."""
+
+from typing import Any
+
+import pytest
+
+from drover.models import (
+    Array,
+    Condition,
+    Dependency,
+    Phase,
+    Reason,
+    Retry,
+)
+from drover.states import State
+
+Bench = Any
+
+
+def after(*jobs: Any, condition: Condition = Condition.SUCCEEDED) -> dict[str, Any]:
+    return {"after": [Dependency(job=job.id, condition=condition) for job in jobs]}
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "expected"),
+    [
+        (Condition.SUCCEEDED, 0, State.QUEUED),
+        (Condition.SUCCEEDED, 1, State.FAILED),
+        (Condition.FAILED, 0, State.FAILED),
+        (Condition.FAILED, 1, State.QUEUED),
+        (Condition.ENDED, 0, State.QUEUED),
+        (Condition.ENDED, 1, State.QUEUED),
+    ],
+)
+def test_a_dependency_lets_go_or_ends(
+    bench: Bench, condition: Condition, code: int, expected: State
+) -> None:
+    first = bench.placed(Phase.RUNNING)
+    second = bench.submit(**after(first, condition=condition))
+    bench.settle()
+    assert State.WAITING is second.state
+    bench.world.end(first.record.token, code)
+    bench.advance(5)
+
+    assert expected is second.state
+    if expected is State.FAILED:
+        assert Reason.DEPENDENCY_FAILED is second.outcome.reason
+        assert first.id in second.outcome.message
+
+
+def test_a_chain_fails_to_its_end(bench: Bench) -> None:
+    first = bench.placed(Phase.RUNNING)
+    chain = [first]
+    for _ in range(5):
+        chain.append(bench.submit(**after(chain[-1])))
+    bench.world.end(first.record.token, 1)
+    bench.advance(5)
+
+    assert [State.FAILED] * 6 == [job.state for job in chain]
+
+
+def test_a_job_waits_for_all(bench: Bench) -> None:
+    first, second = bench.placed(Phase.RUNNING), bench.placed(Phase.RUNNING)
+    third = bench.submit(**after(first, second))
+    bench.world.end(first.record.token)
+    bench.advance(5)
+    assert State.WAITING is third.state
+    bench.crash()
+    bench.world.end(second.record.token)
+    bench.advance(5)
+
+    assert State.QUEUED is third.state
+
+
+def test_an_end_that_came_before_the_question_counts(bench: Bench) -> None:
+    first = bench.placed(Phase.RUNNING)
+    bench.world.end(first.record.token)
+    bench.advance(5)
+    second = bench.submit(**after(first))
+    bench.settle()
+
+    assert State.QUEUED is second.state
+
+
+def test_an_array_is_waited_for_as_a_whole(bench: Bench) -> None:
+    array = bench.session.submit(["x"], array=Array(indices=3))
+    bench.settle()
+    second = bench.submit(**after(array))
+    bench.settle()
+    for element in array:
+        assert State.WAITING is second.state
+        bench.world.end(element.record.token)
+        bench.advance(5)
+
+    assert State.QUEUED is second.state
+
+
+def test_behind_a_lost_job_one_waits_until_somebody_knows(bench: Bench) -> None:
+    """LOST is neither success nor failure: nothing may follow from it."""
+    bench.capable(missing_grace_s=5.0)
+    first = bench.placed(Phase.RUNNING)
+    second = bench.submit(**after(first))
+    bench.world.rows.clear()
+    bench.advance(30)
+    assert (State.LOST, State.WAITING) == (first.state, second.state)
+    assert [first] == second.blockers()
+    first.resolve(State.SUCCEEDED)
+    bench.settle()
+
+    assert State.QUEUED is second.state
+
+
+def test_a_retry_of_the_first_opens_the_way(bench: Bench) -> None:
+    first = bench.placed(Phase.RUNNING, retry=Retry(attempts=2))
+    second = bench.submit(**after(first))
+    bench.world.end(first.record.token, 1)
+    bench.advance(5)
+    assert State.WAITING is second.state
+    bench.world.end(first.record.token, 0)
+    bench.advance(5)
+
+    assert State.QUEUED is second.state
