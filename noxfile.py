@@ -99,9 +99,10 @@ def floors(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests from the sources."""
+    """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
-    session.run("python", "-m", "pytest", "-m", SOURCES_ONLY, *session.posargs)
+    marks = SOURCES_ONLY if session.python == HERE else f"{SOURCES_ONLY} and not slow"
+    session.run("python", "-m", "pytest", "-m", marks, *session.posargs)
 
 
 @nox.session
