@@ -392,6 +392,11 @@ class Reader:
             out.update((n, State(state)) for n, state in rows)
         return out
 
+    def forgotten(self) -> int:
+        """Count how often jobs were forgotten."""
+        row = self._sql.execute("SELECT value FROM meta WHERE key = 'forgotten'").fetchone()
+        return 0 if row is None else int(row[0])
+
     def ends_since(self, seq: int) -> tuple[int, list[int]]:
         """Find the jobs that may have ended since.
 

@@ -243,10 +243,12 @@ class Writer:
         its elements is there.
         """
         rows = [(n,) for n in ns]
-        self._sql.execute(
-            "INSERT INTO meta VALUES ('last_n', ?) "
-            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            (str(self._last_n()),),
+        self._sql.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [
+                ("last_n", str(self._last_n())),
+                ("forgotten", str(self._reader.forgotten() + 1)),
+            ],
         )
         arrays = {
             row[0]

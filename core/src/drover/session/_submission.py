@@ -14,6 +14,7 @@ from drover._store import Draft, Reader
 from drover._wire import encode_spec
 from drover.errors import (
     EngineUnavailableError,
+    InvalidSpecError,
     KeyConflictError,
     PluginError,
     UnsupportedFieldError,
@@ -21,6 +22,7 @@ from drover.errors import (
 from drover.events import Submitted
 from drover.models import (
     SPEC_FIELDS,
+    Condition,
     Dependency,
     FieldPlan,
     JobSpec,
@@ -163,6 +165,7 @@ def with_full_ids(spec: JobSpec, reader: Reader) -> JobSpec:
 
     Raises:
         UnknownJobError: A dependency does not exist.
+        InvalidSpecError: One job stands in `after` with two conditions.
         AmbiguousJobError: A shortened id fits several.
     """
     if not spec.after and spec.parent is None:
@@ -171,6 +174,10 @@ def with_full_ids(spec: JobSpec, reader: Reader) -> JobSpec:
         Dependency(job=reader.resolve(entry.job)[0], condition=entry.condition)
         for entry in spec.after
     )
+    conditions: dict[str, Condition] = {}
+    for entry in after:
+        if conditions.setdefault(entry.job, entry.condition) is not entry.condition:
+            raise InvalidSpecError("after", entry.job, "it stands there with two conditions")
     parent = None if spec.parent is None else reader.resolve(spec.parent)[0]
     return evolve(spec, after=after, parent=parent)
 

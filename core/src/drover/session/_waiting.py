@@ -25,6 +25,7 @@ class Waiter:
         self._lost_seen = True
         with session.store.read() as reader:
             self._seq = reader.last_seq()
+            self._forgotten = reader.forgotten()
             for job_id, n, state in _positions(reader, jobs):
                 self.order.append(job_id)
                 if state.ends_wait:
@@ -52,6 +53,9 @@ class Waiter:
         with self._session.store.read() as reader:
             self._seq, ns = reader.ends_since(self._seq)
             ours = [n for n in dict.fromkeys(ns) if n in self._by_n]
+            if self._forgotten != (forgotten := reader.forgotten()):
+                # The end of a job that is forgotten stands nowhere any more: ask for each.
+                self._forgotten, self._lost_seen, ours = forgotten, True, list(self._by_n)
             states = reader.states_at(ours)
             if len(ns) > len(ours):
                 self._lost_seen = True
@@ -59,7 +63,7 @@ class Waiter:
             if n not in states or states[n].ends_wait:
                 self._ended[self._by_n.pop(n)] = None
                 self._lost_seen |= states.get(n) is State.LOST
-        return bool(ours)
+        return bool(self._ended)
 
     def all_blocked(self) -> bool:
         """Tell whether every pending job is behind a LOST one, so that none can end."""
@@ -98,22 +102,18 @@ class Waiter:
 
 
 def _positions(reader: Reader, jobs: Iterable[JobLike]) -> Iterator[tuple[str, int, State]]:
-    single: list[str] = []
-    for job in jobs:
-        job_id = job if isinstance(job, str) else job.id
-        is_array = isinstance(job, JobArray)
-        if isinstance(job, str):
-            job_id, is_array = reader.resolve(job)
+    asked = [
+        reader.resolve(job) if isinstance(job, str) else (job.id, isinstance(job, JobArray))
+        for job in jobs
+    ]
+    known = reader.positions([job_id for job_id, is_array in asked if not is_array])
+    for job_id, is_array in asked:
         if is_array:
             yield from reader.elements(job_id)
-        else:
-            single.append(job_id)
-    known = reader.positions(single)
-    for job_id in single:
+            continue
         if job_id not in known:
             reader.job(job_id)  # Says that there is none.
-        n, state = known[job_id]
-        yield job_id, n, state
+        yield job_id, *known[job_id]
 
 
 def blockers_of(reader: Reader, job_id: str, known: dict[str, list[str]]) -> list[str]:
