@@ -29,6 +29,8 @@ from drover.session import Job
 from drover.states import State
 from drover.testing import EngineDriver, Faults, SimulatedCluster, default_capabilities
 
+pytestmark = pytest.mark.slow
+
 CALM = Faults()
 STORM = Faults(
     lag_s=5.0,

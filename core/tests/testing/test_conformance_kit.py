@@ -10,6 +10,7 @@ from textwrap import dedent, indent
 
 import pytest
 
+pytestmark = pytest.mark.slow
 pytest.importorskip("drover_template", reason="the mutants are made of plugins/_template")
 
 FILE = """
@@ -35,7 +36,7 @@ def _installed():
 
 class TestMutant(BackendConformance):
     backend_name = "mutant"
-    timeout_s = 10.0
+    timeout_s = 5.0
 """
 
 SHELL = '''

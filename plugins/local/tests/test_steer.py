@@ -85,7 +85,7 @@ def test_terminate_never_kills_and_names_survivors(up: Bench) -> None:
     attempt = up.submit("sh", "-c", "(trap '' TERM; exec sleep 60) & echo $!; exec sleep 61")
     up.until("it is up", lambda: up.rows(attempt) and up.output(attempt))
     child = int(up.output(attempt))
-    up.until("trap", lambda: b"sleep" in Path(f"/proc/{child}/cmdline").read_bytes())
+    up.until("trap", lambda: Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep"))
     up.order(attempt, Verb.TERMINATE)
     end = up.end(attempt)
 

@@ -43,7 +43,9 @@ class Checks:
                 f"set backend_name in {cls.__name__} to the backend to be checked, or from the "
                 "shell give --drover-backend NAME"
             )
-        cls.stage = Stage(cls.backend_name, cls.backend_config, cls.engine, cls.shared_folder)
+        cls.stage = Stage(
+            cls.backend_name, cls.backend_config, cls.engine, cls.shared_folder, cls.timeout_s
+        )
 
     @classmethod
     def teardown_class(cls) -> None:

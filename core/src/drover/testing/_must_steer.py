@@ -20,7 +20,7 @@ class SteerChecks(Checks):
     def test_cancel_running(self) -> None:
         """A cancel that says "gone" means that nothing runs any more."""
         job, name = self.sleeper("cancel")
-        verdict = job.cancel(grace_s=5.0)
+        verdict = job.cancel(grace_s=5.0, timeout=self.timeout_s)
 
         assert verdict.gone, f"{verdict}\n{self.story(job)}"
         assert verdict.verdict is Verdict.DONE, self.story(job)

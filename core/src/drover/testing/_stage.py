@@ -22,9 +22,15 @@ class Stage:
     """What the checks of one class share. Made at its first check, torn down after its last."""
 
     def __init__(
-        self, name: str, config: Mapping[str, Any], engine: EngineMode, shared_folder: Path | None
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        engine: EngineMode,
+        shared_folder: Path | None,
+        timeout_s: float,
     ) -> None:
         self.name = name
+        self.timeout_s = timeout_s
         self.config = config
         self.engine: EngineMode = engine
         self._stack = ExitStack()
@@ -71,7 +77,7 @@ class Stage:
         leftovers: dict[str, list[int]] = {}
         with self._stack:
             if "session" in self.__dict__:
-                end_all(self.session)
+                end_all(self.session, self.timeout_s)
                 leftovers = self.witness.leftovers()
             for pids in self.witness.leftovers().values():
                 for pid in pids:
@@ -84,7 +90,7 @@ def end_all(session: drover.Session, timeout_s: float = 30.0) -> None:
     open_states = [state for state in State if not state.ends_wait]
     unfinished = session.jobs(state=open_states, newest=None)
     if unfinished:
-        session.cancel(unfinished, grace_s=1.0)
+        session.cancel(unfinished, grace_s=1.0, timeout=timeout_s)
         session.wait(unfinished, timeout=timeout_s)
 
 
