@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drover.models import Claim
+from drover.models import Claim, Phase, Retry
 from drover.states import State
 from drover.testing import EngineDriver, Faults, SimulatedCluster
 
@@ -17,8 +17,11 @@ def _drive(tmp_path: Path) -> Iterator[Callable[..., EngineDriver]]:
     """Give a way to make an engine on a simulated world; each is checked at the end."""
     made: list[EngineDriver] = []
 
-    def drive(claim: Claim = Claim.SERVER_KEY, **faults: float) -> EngineDriver:
-        driver = EngineDriver(tmp_path, SimulatedCluster(claim=claim), faults=Faults(**faults))
+    def drive(
+        claim: Claim = Claim.SERVER_KEY, *, auto: bool = True, **faults: float
+    ) -> EngineDriver:
+        cluster = SimulatedCluster(claim=claim, auto=auto)
+        driver = EngineDriver(tmp_path, cluster, faults=Faults(**faults))
         made.append(driver)
         return driver
 
@@ -90,3 +93,19 @@ def test_an_engine_killed_anywhere_in_a_submission(
     assert runs <= 1, driver.story([record])
     assert record.state is State.SUCCEEDED or (claim is Claim.NONE and record.state is State.LOST)
     assert runs == 1 or record.state is State.LOST, driver.story([record])
+
+
+def test_a_stale_row_behind_an_end_that_opens_a_retry(drive: Callable[..., EngineDriver]) -> None:
+    """Rows of one report are taken in one after the other: the second finds the next attempt."""
+    driver = drive(auto=False)
+    job = driver.session.submit(["x"], retry=Retry(attempts=2, backoff_s=60.0))
+    driver.settle()
+    token = job.record.token
+    driver.cluster.finish(token, 3)
+    native, backend = driver.cluster.current(token), driver.backend
+    ended, running = (backend._row(native, row) for row in reversed(native.past[-2:]))
+    assert (ended.phase, running.phase) == (Phase.ENDED, Phase.RUNNING)
+    backend.context.report([ended, running])
+    driver.settle()
+
+    assert (job.record.attempt, job.state) == (2, State.WAITING), driver.story([job.record])

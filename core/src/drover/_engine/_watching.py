@@ -137,7 +137,9 @@ class Watching:
         known = job_of_token(self._engine.store.store_id, token)
         if known is None:
             return None
-        return self._engine.reader.jobs_by_id([known[0]]).get(known[0])
+        job = self._engine.reader.jobs_by_id([known[0]]).get(known[0])
+        # What this round has done to it already is not in the store yet.
+        return None if job is None else self._engine.desk.jobs.get(job.n, job)
 
     def _stranger(self, runtime: Runtime, job: JobRecord | None, seen: Observation) -> None:
         """Note what is told of an older attempt, and end what bears a closed token."""

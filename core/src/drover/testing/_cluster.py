@@ -169,8 +169,8 @@ class SimulatedCluster:
             folder=folder,
             options=dict(attempt.spec.native.get(name, {})),
         )
-        held = frozenset({"user"}) if attempt.spec.hold else frozenset[str]()
-        job.past.append(Snapshot(at=now, phase=Phase.QUEUED, word="PENDING", hold=held))
+        # Whoever hands it over has lifted `spec.hold` already.
+        job.past.append(Snapshot(at=now, phase=Phase.QUEUED, word="PENDING"))
         self.jobs.append(job)
         self._changed(job)
         self._plan_start(job)

@@ -210,6 +210,11 @@ class EngineDriver:
 
     # --- looking -------------------------------------------------------------------------------
 
+    @property
+    def backend(self) -> SimulatedBackend:
+        """Give the backend object of the engine that works now."""
+        return self._backends[-1]
+
     def records(self) -> list[JobRecord]:
         """Give the records of all jobs, oldest first."""
         return [job.record for job in reversed(self.session.jobs(newest=None))]
@@ -221,7 +226,7 @@ class EngineDriver:
     def check_replay(self) -> None:
         """See that every job is what its journal says."""
         with self.session.store.read() as reader:
-            for stored, replayed in reader.replayed():
+            for replayed, stored in reader.replayed():
                 assert stored == replayed, f"\n{stored}\nis not what its journal says:\n{replayed}"
 
     def story(self, records: list[JobRecord]) -> str:
