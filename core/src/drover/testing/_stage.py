@@ -5,17 +5,20 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, chdir
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import drover
 from drover.session import EngineMode
 from drover.states import State
 from drover.testing._harness import BackendHarness
 from drover.testing._witness import Witness
+
+REMOVE_S: Final = 5.0
 
 
 class Stage:
@@ -35,7 +38,7 @@ class Stage:
         self.engine: EngineMode = engine
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="drover-check-", dir=shared_folder)).resolve()
-        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self._stack.callback(_remove, self.folder)
         self.witness = Witness(self.folder / "marks")
         self.witness.folder.mkdir()
         if config:
@@ -83,6 +86,14 @@ class Stage:
                 for pid in pids:
                     os.kill(pid, signal.SIGKILL)
         assert not leftovers, f"still running after everything was cancelled: {leftovers}"
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder into which a wrapper that was just killed may still write its record."""
+    end = time.monotonic() + REMOVE_S
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.01)
 
 
 def end_all(session: drover.Session, timeout_s: float = 30.0) -> None:
