@@ -1,0 +1,124 @@
+"""Asking something of jobs."""
+
+from collections.abc import Callable
+
+import pytest
+from session_hand import WAIT_S, Hand, poll
+
+from drover import (
+    Job,
+    Session,
+    State,
+    Verb,
+    Verdict,
+)
+from drover.errors import (
+    IllegalRequestError,
+    InvalidSpecError,
+    UnknownJobError,
+)
+
+Submit = Callable[..., Job]
+
+
+# Asking
+
+
+def test_a_cancel_says_what_came_of_it(session: Session, submit: Submit, hand: Hand) -> None:
+    over, runs = submit(), submit()
+    hand.end(over)
+    over.wait(WAIT_S)
+    poll(lambda: runs.state is State.RUNNING, runs)
+    late, done = session.cancel([over, runs], timeout=WAIT_S)
+
+    assert (Verdict.TOO_LATE, 0) == (late.verdict, late.outcome and late.outcome.exit_code)
+    assert (Verdict.DONE, (7,), 15) == (
+        done.verdict,
+        done.survivors,
+        done.outcome and done.outcome.signal,
+    )
+    assert State.CANCELLED is runs.state
+
+
+def test_a_job_asked_twice_gets_one_verdict_each(session: Session, submit: Submit) -> None:
+    job = submit()
+
+    assert [Verdict.DONE] * 2 == [
+        one.verdict for one in session.cancel([job, job.id], timeout=WAIT_S)
+    ]
+
+
+def test_verbs(submit: Submit) -> None:
+    job = submit()
+    poll(lambda: job.state is State.RUNNING, job)
+
+    assert Verdict.DONE is job.suspend().verdict
+    assert State.SUSPENDED is job.state
+    assert Verdict.DONE is job.resume().verdict
+    assert Verdict.DONE is job.signal(10).verdict
+    assert Verdict.DONE is job.hold().verdict
+    assert frozenset({"user"}) == job.held_by
+    assert Verdict.DONE is job.release().verdict
+
+
+def test_a_signal_needs_its_number(session: Session, submit: Submit) -> None:
+    with pytest.raises(InvalidSpecError):
+        session.ask(submit(), Verb.SIGNAL)
+    with pytest.raises(InvalidSpecError):
+        session.ask(submit(), Verb.CANCEL, signal=3)
+
+
+def test_a_retry_opens_an_attempt(session: Session, submit: Submit, hand: Hand) -> None:
+    job = submit()
+    with pytest.raises(IllegalRequestError, match="has not ended"):
+        job.retry()
+    hand.end(job, 1)
+    job.wait(WAIT_S)
+    session.retry(job)
+    poll(lambda: hand.attempts[job.id].number == 2, job)
+    hand.end(job, 0)
+
+    assert (0, 2) == (job.wait(WAIT_S).exit_code, job.attempt)
+
+
+def test_a_retry_of_a_lost_job_must_be_meant(submit: Submit, hand: Hand) -> None:
+    job = submit()
+    hand.lose(job)
+    job.wait(WAIT_S)
+    with pytest.raises(IllegalRequestError, match="may_run_twice"):
+        job.retry()
+    assert State.LOST is job.state
+    job.retry(may_run_twice=True)
+    poll(lambda: job.state is State.RUNNING, job)
+
+
+def test_resolve_is_for_lost_jobs(session: Session, submit: Submit, hand: Hand) -> None:
+    job = submit()
+    with pytest.raises(IllegalRequestError, match="only LOST"):
+        job.resolve(State.FAILED)
+    hand.lose(job)
+    job.wait(WAIT_S)
+    with pytest.raises(IllegalRequestError, match="SUCCEEDED, FAILED or CANCELLED"):
+        job.resolve(State.RUNNING)
+    job.resolve(State.FAILED, "no results")
+
+    assert State.FAILED is job.state
+    assert "no results" in str(session.job(job.id).wait(1).message)
+
+
+def test_approval_is_for_those_that_wait_for_it(submit: Submit) -> None:
+    with pytest.raises(IllegalRequestError, match="approval"):
+        submit().approve()
+
+
+def test_purge_forgets_what_is_over(session: Session, submit: Submit, hand: Hand) -> None:
+    over, runs = submit(), submit()
+    hand.end(over)
+    over.wait(WAIT_S)
+    with pytest.raises(IllegalRequestError):
+        session.purge(jobs=[over, runs])
+
+    assert 0 == session.purge(ended_before=0.0)
+    assert (1, [runs]) == (session.purge(), session.jobs())
+    with pytest.raises(UnknownJobError):
+        session.job(over.id)

@@ -1,0 +1,137 @@
+"""Handing jobs in."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from session_hand import WAIT_S, Hand
+
+import drover
+from drover import (
+    Array,
+    Condition,
+    Dependency,
+    Job,
+    JobArray,
+    JobSpec,
+    Session,
+    State,
+    UserError,
+)
+from drover.errors import (
+    InvalidSpecError,
+    KeyConflictError,
+    UnknownBackendError,
+    UnknownFieldError,
+    UnknownJobError,
+    UnsupportedFieldError,
+)
+
+Submit = Callable[..., Job]
+
+
+# Submitting
+
+
+def test_a_key_gives_the_same_job_again(session: Session) -> None:
+    """A client that was killed after its submission can simply run again."""
+    first = session.submit(["x"], key="mine", tags=["t"])
+
+    assert first.id == session.submit(["x"], key="mine", tags=["t"]).id
+    assert 1 == len(session.jobs())
+    with pytest.raises(KeyConflictError, match=first.id):
+        session.submit(["y"], key="mine")
+    with pytest.raises(KeyConflictError):
+        session.submit(["x"], key="mine", tags=["t"], env={"A": "b"})
+
+
+def test_a_key_gives_the_same_array_again(session: Session) -> None:
+    first = session.submit(["x"], key="mine", array=Array(indices=3))
+    again = session.submit(["x"], key="mine", array=Array(indices=3))
+
+    assert (first.id, 3) == (again.id, len(session.jobs()))
+    assert isinstance(again, JobArray)
+
+
+def test_a_key_holds_between_threads(session: Session) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda _: session.submit(["x"], key="mine"), range(16)))
+
+    assert 1 == len({job.id for job in jobs})
+
+
+def test_submit_many_gives_handles_in_order(session: Session, hand: Hand) -> None:
+    hand.at_once = True
+    specs = [JobSpec(argv=["x"], name=f"n{k}") for k in range(50)]
+    specs[7] = JobSpec(argv=["x"], name="n7", array=Array(indices=2))
+    made = session.submit_many(specs)
+
+    assert [f"n{k}" for k in range(50)] == [one.name for one in made]
+    assert isinstance(made[7], JobArray)
+    done, _ = session.wait(made, WAIT_S)
+    assert {State.SUCCEEDED: 51} == session.counts()
+    assert 51 == len(done)
+
+
+def test_submit_many_stores_nothing_if_one_is_wrong(session: Session) -> None:
+    specs = [JobSpec(argv=["x"]), JobSpec(argv=["x"], container="c")]
+
+    with pytest.raises(UnsupportedFieldError):
+        session.submit_many(specs)
+    assert [] == session.jobs()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"container": "c"}, UnsupportedFieldError),
+        ({"container": "c", "allow": ["container"]}, UnsupportedFieldError),
+        ({"resources": drover.Resources(queue="q")}, UnsupportedFieldError),
+        ({"launcher": "mpirun"}, UnsupportedFieldError),
+        ({"bakend": "x"}, UnknownFieldError),
+        ({"backend": "nowhere"}, UnknownBackendError),
+        ({"tags": 3}, InvalidSpecError),
+        ({"after": ["nope"]}, UnknownJobError),
+        ({"parent": "nope"}, UnknownJobError),
+    ],
+)
+def test_what_cannot_be_is_refused_and_not_stored(
+    session: Session, fields: dict[str, Any], error: type[UserError]
+) -> None:
+    with pytest.raises(error):
+        session.submit(["x"], **fields)
+    assert [] == session.jobs()
+
+
+def test_an_ignored_field_may_be_allowed(session: Session) -> None:
+    resources = drover.Resources(queue="q")
+    for allow in (["resources.queue"], "resources.queue"):
+        assert ("resources.queue",) == (
+            session.submit(["x"], resources=resources, allow=allow).record.allow
+        )
+
+
+def test_one_job_has_one_condition(session: Session, submit: Submit) -> None:
+    """Of two the store would keep one, and nobody knows which."""
+    first = submit()
+    both = [Dependency(job=first.id), Dependency(job=first.id[:10], condition=Condition.ENDED)]
+
+    with pytest.raises(InvalidSpecError, match="after"):
+        session.submit(["x"], after=both)
+
+
+def test_shortened_ids_are_completed_when_stored(submit: Submit) -> None:
+    """Tomorrow the short one may fit another job."""
+    first = submit()
+    second = submit(after=[first.id[:10]], parent=first.id[:9])
+
+    assert ((Dependency(job=first.id),), first.id) == (second.spec.after, second.spec.parent)
+
+
+def test_a_plan_stores_nothing(session: Session) -> None:
+    plan = session.plan(["x"], launcher="mpirun")
+
+    assert ("hand", ("x",)) == (plan.backend, plan.command)
+    assert ["launcher"] == [entry.field for entry in plan.refused()]
+    assert [] == session.jobs()

@@ -1,0 +1,151 @@
+"""Waiting for jobs."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from session_hand import WAIT_S, Hand
+
+from drover import (
+    Array,
+    Condition,
+    Dependency,
+    Job,
+    JobArray,
+    JobFailed,
+    Session,
+    State,
+    WaitTimeoutError,
+)
+from drover.errors import (
+    UnknownJobError,
+)
+from drover.session._waiting import Waiter
+
+Submit = Callable[..., Job]
+
+
+# Waiting
+
+
+def test_wait_for_one(submit: Submit, hand: Hand) -> None:
+    job = submit()
+    hand.end(job, 3)
+
+    assert (3, State.FAILED) == (job.wait(WAIT_S).exit_code, job.state)
+    with pytest.raises(JobFailed, match="exit code 3"):
+        job.wait(check=True)
+
+
+def test_wait_for_all_keeps_the_order(session: Session, submit: Submit, hand: Hand) -> None:
+    jobs = [submit() for _ in range(4)]
+    for job in reversed(jobs):
+        hand.end(job)
+
+    assert (jobs, []) == session.wait(jobs, WAIT_S)
+
+
+def test_wait_for_any_gives_what_ended(session: Session, submit: Submit, hand: Hand) -> None:
+    first, second, third = submit(), submit(), submit()
+    hand.end(second)
+
+    done, pending = session.wait([first, second, third], WAIT_S, when="any")
+
+    assert ([second], [first, third]) == (done, pending)
+    assert ([second], [first]) == session.wait([second, first], 0, when="any")
+
+
+def test_wait_that_times_out_says_what_is_left(session: Session, submit: Submit) -> None:
+    job = submit()
+
+    assert ([], [job]) == session.wait([job], 0.05)
+    with pytest.raises(WaitTimeoutError, match=r"still .* after 0\.05 s") as caught:
+        job.wait(0.05)
+    assert job.id == caught.value.job_id
+
+
+def test_wait_for_nothing_is_over(session: Session) -> None:
+    assert ([], []) == session.wait([])
+    assert [] == list(session.as_completed([]))
+
+
+def test_wait_takes_ids_arrays_and_jobs(session: Session, submit: Submit, hand: Hand) -> None:
+    job = submit()
+    array = session.submit(["x"], array=Array(indices=2))
+    assert isinstance(array, JobArray)
+    for one in (job, *array):
+        hand.end(one)
+    done, _ = session.wait([job.id[:8], array], WAIT_S)
+
+    assert [job, *array] == done
+    assert [f"{array.id}.0"] == [one.id for one in session.wait(f"{array.id}.0", WAIT_S)[0]]
+
+
+def test_wait_for_an_unknown_job_is_refused(session: Session) -> None:
+    with pytest.raises(UnknownJobError):
+        session.wait(["nope"], WAIT_S)
+
+
+def test_as_completed_gives_each_once_in_the_order_of_ends(
+    session: Session, submit: Submit, hand: Hand
+) -> None:
+    jobs = [submit() for _ in range(3)]
+    seen: list[Job] = []
+    order = [jobs[1], jobs[2], jobs[0]]
+    hand.end(order[0])
+    for job in session.as_completed(jobs, WAIT_S):
+        seen.append(job)
+        if len(seen) < 3:
+            hand.end(order[len(seen)])
+
+    assert order == seen
+
+
+def test_as_completed_ends_with_its_time(session: Session, submit: Submit) -> None:
+    assert [] == list(session.as_completed([submit()], 0.05))
+
+
+def test_many_threads_wait_for_one_job(session: Session, submit: Submit, hand: Hand) -> None:
+    job = submit()
+    with ThreadPoolExecutor(8) as pool:
+        waits = [pool.submit(job.wait, WAIT_S) for _ in range(8)]
+        hand.end(job, 5)
+
+        assert [5] * 8 == [one.result(WAIT_S).exit_code for one in waits]
+
+
+def test_behind_a_lost_job_wait_returns_and_names_it(
+    session: Session, submit: Submit, hand: Hand
+) -> None:
+    """Nothing will ever come: who waits must learn what somebody has to decide."""
+    first = submit()
+    second = submit(after=[first.id])
+    third = submit(after=[Dependency(job=second.id, condition=Condition.ENDED)])
+    hand.lose(first)
+
+    done, pending = session.wait([first, second, third], WAIT_S)
+
+    assert ([first], [second, third]) == (done, pending)
+    assert [first] == third.blockers()
+    with pytest.raises(WaitTimeoutError, match=f"behind job {first.id}"):
+        third.wait(WAIT_S)
+    first.resolve(State.SUCCEEDED, "saw its results")
+    for job in (second, third):
+        hand.end(job)
+
+    assert ([second, third], []) == session.wait([second, third], WAIT_S)
+
+
+def test_a_job_that_was_purged_is_not_waited_for(
+    session: Session, submit: Submit, hand: Hand
+) -> None:
+    """It ended and is forgotten between two looks: nobody will tell of it again."""
+    job, other = submit(), submit()
+    waiter = Waiter(session, [job, other])
+    hand.end(job)
+    job.wait(WAIT_S)
+    session.purge(jobs=[job])
+    assert waiter.look()
+
+    assert [job.id] == waiter.take_ended()
+    assert waiter.pending
