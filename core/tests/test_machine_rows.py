@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from drover import events as e
-from drover.machine import create, events_of, is_about, replay
+from drover.machine import create, events_of, is_about, judge, replay
 from drover.models import (
     Array,
     Dependency,
@@ -227,3 +227,13 @@ def test_an_array_makes_elements() -> None:
         made.ready_at,
         made.state,
     )
+
+
+def test_an_end_without_any_how_is_lost() -> None:
+    """A scheduler that says only that a job ended has not said that it failed."""
+    report = EndReport(source=Source.ACCOUNTING, at=1.0)
+
+    outcome = judge(job(State.COMPLETING), [report], settled=True, claimed=True)
+
+    assert outcome is not None
+    assert Reason.LOST is outcome.reason

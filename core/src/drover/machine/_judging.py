@@ -91,6 +91,8 @@ def _scheduler_alone(
     job: JobRecord, report: EndReport, reports: Sequence[EndReport], *, claimed: bool | None
 ) -> Outcome:
     outcome = _outcome(job, report, reports)
+    if outcome.reason is Reason.EXITED and outcome.exit_code is None:
+        return lost("the scheduler says that it ended, and not how", reports)
     if outcome.succeeded and not claimed:
         return lost(
             "the scheduler says that it ended well, but there is no sign that it ran", reports
