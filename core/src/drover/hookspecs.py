@@ -387,7 +387,8 @@ class LifecycleHooks:
     def drover_job_transition(self, job: JobRecord, event: Event) -> None:
         """Be told of a fact that is now durable.
 
-        When: after the commit that holds it.
+        When: after the commit that holds it. What clients write themselves (Submitted,
+            ControlAsked, RetryAsked, Approved, Resolved) stands in the journal and is not told.
         How often: once per fact, in order per job; a fact can be missed if the engine dies.
         Thread: the engine's.
         Block: no; every job waits meanwhile.
