@@ -1,5 +1,6 @@
 """Waiting for jobs."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -123,9 +124,11 @@ def test_behind_a_lost_job_wait_returns_and_names_it(
     third = submit(after=[Dependency(job=second.id, condition=Condition.ENDED)])
     hand.lose(first)
 
+    begun = time.monotonic()
     done, pending = session.wait([first, second, third], WAIT_S)
 
     assert ([first], [second, third]) == (done, pending)
+    assert time.monotonic() - begun < WAIT_S / 2, "it waited for what cannot come"
     assert [first] == third.blockers()
     with pytest.raises(WaitTimeoutError, match=f"behind job {first.id}"):
         third.wait(WAIT_S)
