@@ -36,6 +36,23 @@ def test_a_job_that_is_not_listed_is_lost_after_the_grace(bench: Bench) -> None:
     assert (State.LOST, Reason.LOST) == (job.state, job.outcome.reason)
 
 
+def test_the_grace_runs_only_while_queries_succeed(bench: Bench) -> None:
+    """Unlisted, then minutes without a scheduler: that is a short absence, not a long one."""
+    bench.capable(missing_grace_s=60.0)
+    job = bench.placed(Phase.RUNNING)
+    bench.world.rows.clear()
+    bench.advance(20)
+    for _ in range(400):
+        bench.rewrite(observe=lambda _: None)
+    bench.advance(400)
+    bench.world.answers["drover_observe"].clear()
+    bench.advance(5)
+    assert State.RUNNING is job.state
+    bench.advance(60)
+
+    assert State.LOST is job.state
+
+
 def test_a_query_that_fails_says_nothing(bench: Bench) -> None:
     """A scheduler in maintenance for a day must not lose ten thousand jobs."""
     bench.capable(missing_grace_s=10.0)

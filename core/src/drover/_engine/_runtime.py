@@ -49,6 +49,8 @@ class Runtime:
         """When to observe next, on the monotonic clock; `None`: nothing to look at."""
         self.pause_s: float = backend.capabilities.poll_s
         """The last pause between two looks; it grows while nothing changes."""
+        self.looked_at: float | None = None
+        """When a query last told something, good or bad, on the monotonic clock."""
         self.looking = False
         self.adopted = False
         """Whether what an earlier engine left was asked about."""
@@ -132,6 +134,14 @@ class Runtime:
         """Forget the delays of a token."""
         self.again_at.pop(token, None)
         self.missing_since.pop(token, None)
+
+    def pause_grace(self) -> None:
+        """Let the time since the last query not count: this one failed, and says nothing."""
+        now = self._clock.monotonic()
+        if self.looked_at is not None:
+            for token in self.missing_since:
+                self.missing_since[token] += now - self.looked_at
+        self.looked_at = now
 
     # Timing
 

@@ -70,11 +70,13 @@ class Watching:
             runtime.looking = False
             if error is not None or answer is None:
                 runtime.failures += error is None
+                runtime.pause_grace()
                 if first:
                     runtime.adopted = False
                 self._next_look(runtime, changed=False)
                 return
             runtime.failures, runtime.error = 0, ""
+            runtime.looked_at = self._engine.tick
             changed = self.take_in(runtime, answer.observations)
             if answer.complete:
                 self._absent(runtime, before, answer.observations)
