@@ -70,7 +70,9 @@ def test_an_engine_that_is_killed_again_and_again_loses_nothing(
     jobs = [submit(session, f"echo {k} >> {tmp_path}/runs; exit {k % 3}") for k in range(12)]
     for _ in range(3):
         poll(lambda: session.engine_status().running, session)
-        os.kill(session.engine_status().pid, signal.SIGKILL)
+        pid = session.engine_status().pid
+        os.kill(pid, signal.SIGKILL)
+        poll(lambda pid=pid: is_gone(pid), session)  # A kill takes its time.
         session.engine_start()
     done, pending = session.wait(jobs, WAIT_S)
 

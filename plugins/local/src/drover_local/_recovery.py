@@ -28,6 +28,8 @@ _EXIT_KNOWN: Final = 8
 # The reaper may take its time; PID 1 was seen to need more than a second.
 _ASK_S: Final = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _TRIES_GONE: Final = 5
+# The keeper tells what the job used as well, the kernel its code alone: the keeper gets 70 ms.
+_KEEPER_FIRST: Final = 2
 
 
 class Recovery:
@@ -140,7 +142,9 @@ class Recovery:
             self._timers.after(0.5, lambda: self._ask(job, 0))
             return
         self._orphans.refresh()
-        end = self._kept(job) or self._told_by_kernel(job)
+        end = self._kept(job)
+        if end is None and attempt >= _KEEPER_FIRST:
+            end = self._told_by_kernel(job)
         # Gone before there was a pidfd: somebody has reaped it, and a keeper writes at once.
         tries = len(_ASK_S) if job.pidfd >= 0 else _TRIES_GONE
         if end is None and attempt + 1 < tries:
