@@ -363,7 +363,7 @@ KILLED = {"exit_code": None, "signal": 9}
         (
             [RECORD, evolve(QUEUE, reason=Reason.WALL_TIME), ACCOUNTING],
             {},
-            (Reason.EXITED, 3, None),
+            (Reason.WALL_TIME, 3, None),
         ),
         (
             [RECORD, evolve(QUEUE, reason=Reason.LAUNCH_FAILED)],

@@ -237,3 +237,15 @@ def test_an_end_without_any_how_is_lost() -> None:
 
     assert outcome is not None
     assert Reason.LOST is outcome.reason
+
+
+def test_a_reason_that_only_the_queue_told_is_kept() -> None:
+    """Accounting comes late and may say less: the limit that ended a job must not get lost."""
+    queue = EndReport(source=Source.QUEUE, at=1.0, signal=9, reason=Reason.WALL_TIME)
+    accounting = EndReport(source=Source.ACCOUNTING, at=2.0, exit_code=0)
+    record = EndReport(source=Source.EXIT_RECORD, at=1.0, signal=15)
+
+    outcome = judge(job(State.COMPLETING), [queue, accounting, record])
+
+    assert outcome is not None
+    assert (Reason.WALL_TIME, 15, None) == (outcome.reason, outcome.signal, outcome.exit_code)

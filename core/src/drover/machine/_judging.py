@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from attrs import evolve
+
 from drover.models import (
     EndReport,
     JobRecord,
@@ -43,7 +45,7 @@ def judge(
         if report.is_conclusive:
             return _outcome(job, report, reports)
     record = next((r for r in reports if r.source is Source.EXIT_RECORD), None)
-    scheduler = next((r for source in _SCHEDULER for r in reports if r.source is source), None)
+    scheduler = _scheduler_of(reports)
     if record and scheduler:
         return _outcome(job, _merge(record, scheduler), reports)
     if not settled:
@@ -53,6 +55,16 @@ def judge(
     if scheduler:
         return _scheduler_alone(job, scheduler, reports, claimed=claimed)
     return lost("no channel told its end", reports)
+
+
+def _scheduler_of(reports: Sequence[EndReport]) -> EndReport | None:
+    """Make one word of the scheduler's two: accounting's, with what only the queue told."""
+    told = [r for source in _SCHEDULER for r in reports if r.source is source]
+    if not told:
+        return None
+    reason = next((r.reason for r in told if r.reason in _SCHEDULER_KNOWS), told[0].reason)
+    usage = next((r.usage for r in told if r.usage is not None), None)
+    return evolve(told[0], reason=reason, usage=usage)
 
 
 def _merge(record: EndReport, scheduler: EndReport) -> EndReport:
