@@ -89,18 +89,6 @@ class Writer:
 
     # Journal and projection
 
-    def append(self, n: int, event: Event) -> int:
-        """Add a fact to the journal.
-
-        Returns:
-            Its sequence number.
-        """
-        cursor = self._sql.execute(
-            "INSERT INTO journal (n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?)",
-            (n, self._epoch, event.at, type(event).__name__, encode_event(event)),
-        )
-        return int(cursor.lastrowid or 0)
-
     def append_all(self, rows: Iterable[tuple[int, Event]]) -> None:
         """Add facts to the journal, in order."""
         epoch = self._epoch
