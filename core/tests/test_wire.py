@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -157,7 +158,6 @@ EACH_EVENT = pytest.mark.parametrize("name", sorted(e.EVENTS))
 
 def and_back(event: e.Event) -> e.Event:
     text = encode_event(event)
-    assert text.isascii()
     env = event.spec.env if isinstance(event, e.Submitted) else None
     if env:
         text = json.dumps({**json.loads(text), "env": "digest"})
@@ -248,6 +248,35 @@ def test_an_unknown_key_of_a_specification_is_refused(path: str) -> None:
 def test_an_unknown_fact_is_refused() -> None:
     with pytest.raises(KeyError, match="Teleported"):
         decode_event("Teleported", 1.0, "{}")
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**70), math.inf, 1e308, "\ud800", "é", 0.1 + 0.2])
+def test_options_that_only_one_encoder_can_carry_survive(value: object) -> None:
+    """A backend's own options are strangers' values: none may change on its way."""
+    spec = JobSpec(argv=["x"], native={"b": {"option": value}})
+    event = and_back(e.Submitted(at=1.0, spec=spec, backend="b"))
+
+    assert isinstance(event, e.Submitted)
+    assert value == event.spec.native["b"]["option"]
+
+
+def test_nan_in_options_survives() -> None:
+    spec = JobSpec(argv=["x"], native={"b": {"option": math.nan}})
+    event = and_back(e.Submitted(at=1.0, spec=spec, backend="b"))
+
+    assert isinstance(event, e.Submitted)
+    assert math.isnan(event.spec.native["b"]["option"])
+
+
+def test_usage_is_written_once() -> None:
+    """Evidence and outcome of one job hold the same figures: twice would be half of the store."""
+    usage = Usage(cpu_user_s=123.25)
+    report = EndReport(source=Source.AGENT, at=1.0, exit_code=0, usage=usage)
+    outcome = Outcome(reason=Reason.EXITED, exit_code=0, evidence=(report,), usage=usage)
+    text = encode_event(e.Ended(at=1.0, attempt=1, outcome=outcome))
+
+    assert 1 == text.count("123.25")
+    assert outcome == decode_event("Ended", 1.0, text).outcome  # type: ignore[attr-defined]
 
 
 def test_what_is_as_always_is_left_out() -> None:

@@ -1,15 +1,22 @@
 """Facts, records and specifications as JSON text, and back.
 
-The text is ASCII: what is not valid Unicode (names of files, arguments) is kept as escaped
-lone surrogates. What equals its default is left out. `FORMAT` counts versions: a change that an
-older drover would misread raises it together with the store's schema.
+The text is UTF-8. What `orjson` cannot carry (lone surrogates, which stand for bytes that are not
+UTF-8; whole numbers above 64 bits; NaN in a backend's own options) is written by the standard
+library's encoder instead, in ASCII, behind a blank that says so. What equals its default is left
+out. `FORMAT` counts versions: a change that an older drover would misread raises it together with
+the store's schema.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast, get_type_hints
+from enum import Enum
+from itertools import compress
+from operator import attrgetter, is_not
+from types import NoneType, UnionType
+from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
-from attrs import NOTHING, evolve, fields
+import orjson
+from attrs import NOTHING, evolve, fields, frozen
 from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
@@ -29,10 +36,41 @@ from drover.models import (
     Usage,
 )
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
-_dumps: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_loads: Final = json.JSONDecoder().decode
+_dumps_slow: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_loads_slow: Final = json.JSONDecoder().decode
+
+# --- text ------------------------------------------------------------------------------------
+
+
+def to_text(plain: Any, *, exact: bool = False) -> str:
+    """Write a plain value as JSON.
+
+    Args:
+        plain: What JSON has: no other keys than text.
+        exact: Whether it may hold NaN, which orjson would turn into null.
+    """
+    if not exact:
+        try:
+            return orjson.dumps(plain).decode()
+        except TypeError:
+            pass
+    return " " + _dumps_slow(plain)
+
+
+def from_text(text: str) -> Any:
+    """Read what `to_text` wrote."""
+    if text[0] == " ":
+        return _loads_slow(text)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Format 1 wrote lone surrogates without a blank.
+        return _loads_slow(text)
+
+
+# --- plain values ------------------------------------------------------------------------------
 
 converter: Final = Converter(detailed_validation=False, forbid_extra_keys=True)
 
@@ -57,7 +95,7 @@ converter.register_unstructure_hook_func(
     lambda kind: getattr(kind, "__origin__", None) is frozenset, _plain_set
 )
 converter.register_structure_hook_func(lambda kind: kind == range | tuple[int, ...], _read_indices)
-for _kind in (Usage, EndReport, Outcome, Progress, Request, Resources, Retry, Dependency, Transfer):
+for _kind in (Progress, Request, Resources, Retry, Dependency, Transfer):
     converter.register_unstructure_hook(
         _kind, make_dict_unstructure_fn(_kind, converter, _cattrs_omit_if_default=True)
     )
@@ -72,50 +110,140 @@ def _plain_array(value: Array) -> dict[str, Any]:
 
 converter.register_unstructure_hook(Array, _plain_array)
 
-# A field's name, its default, and what makes its value plain (None: it is plain).
-_Plan = tuple[tuple[str, Any, Callable[[Any], Any] | None], ...]
-_PLAIN_TYPES: Final = frozenset(
-    {str, int, float, bool, str | None, int | None, float | None, tuple[str, ...]}
-)
+
+@frozen
+class _Plan:
+    """How a class is made plain: its fields, one place for each."""
+
+    names: tuple[str, ...]
+    defaults: tuple[Any, ...]
+    to_plain: tuple[Callable[[Any], Any] | None, ...]
+    """`None`: the value is plain."""
+    values: Callable[[Any], tuple[Any, ...]]
+    """Gives the values of all fields."""
+    places: range
+
+
+def _is_plain(hint: Any) -> bool:
+    """Tell whether values of a type are written as they are."""
+    if get_origin(hint) in {Union, UnionType}:
+        return all(map(_is_plain, get_args(hint)))
+    if get_origin(hint) is tuple:
+        return _is_plain(get_args(hint)[0])
+    return isinstance(hint, type) and (
+        hint in {str, int, float, bool, NoneType} or issubclass(hint, Enum)
+    )
 
 
 def _plan(kind: type, skip: tuple[str, ...] = ()) -> _Plan:
     hints = get_type_hints(kind)
-    rows: list[tuple[str, Any, Callable[[Any], Any] | None]] = []
-    for attribute in fields(kind):
-        if attribute.name in skip:
-            continue
-        hint = hints[attribute.name]
-        plain = None if hint in _PLAIN_TYPES else _unstructurer(hint)
-        rows.append((attribute.name, attribute.default, plain))
-    return tuple(rows)
+    kept = [one for one in fields(kind) if one.name not in skip]
+    names = tuple(one.name for one in kept)
+    return _Plan(
+        names,
+        tuple(one.default for one in kept),
+        tuple(_to_plain(hints[name]) for name in names),
+        # Of one name, attrgetter gives no tuple, and it takes no less.
+        attrgetter(*names)
+        if len(names) > 1
+        else lambda owner: tuple(getattr(owner, name) for name in names),
+        range(len(names)),
+    )
 
 
-def _unstructurer(hint: Any) -> Callable[[Any], Any]:
-    return lambda value: converter.unstructure(value, unstructure_as=hint)
+def _to_plain(hint: Any) -> Callable[[Any], Any] | None:
+    """Choose what makes values of a type plain; they are not `None`."""
+    if _is_plain(hint):
+        return None
+    options = [one for one in get_args(hint) or (hint,) if one is not NoneType and one is not ...]
+    own = _OWN.get(options[0]) if len(options) == 1 else None
+    if own is None:
+        return lambda value: converter.unstructure(value, unstructure_as=hint)
+    if get_origin(hint) is tuple:
+        return lambda value: [own(one) for one in value]
+    return own
 
 
 def _encode(owner: object, plan: _Plan) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for name, default, plain in plan:
-        value = getattr(owner, name)
-        if value is default or (default is not NOTHING and value == default):
+    values, defaults = plan.values(owner), plan.defaults
+    # Most fields hold the very object that is their default: those are passed over in C.
+    for place in compress(plan.places, map(is_not, values, defaults)):
+        value, default = values[place], defaults[place]
+        if default is not NOTHING and value == default:
             continue
-        out[name] = value if plain is None or value is None else plain(value)
+        plain = plan.to_plain[place]
+        out[plan.names[place]] = value if plain is None or value is None else plain(value)
     return out
 
 
-_SPEC_PLAN: Final = _plan(JobSpec, skip=("env", "native"))
-# These are columns of the jobs table, or stand in the fact that made the record.
-_FIXED: Final = (
-    "id", "n", "backend", "spec", "array_id", "array_index", "key", "allow", "base_digest",
-    "submitted_at",
-)  # fmt: skip
-_RECORD_PLAN: Final = _plan(JobRecord, skip=_FIXED)
-_EVENT_PLANS: Final = {
-    name: _plan(kind, skip=("at", "spec") if kind is Submitted else ("at",))
-    for name, kind in EVENTS.items()
+# The end of a job is written twice, in its fact and in its record: by our own loop, which costs
+# a third of what is generated for classes with defaults that are objects.
+def _plain_usage(value: Usage) -> dict[str, Any]:
+    return _encode(value, _USAGE_PLAN)
+
+
+def _plain_report(value: EndReport) -> dict[str, Any]:
+    return _encode(value, _REPORT_PLAN)
+
+
+def _plain_outcome(value: Outcome) -> dict[str, Any]:
+    known = _OUTCOMES.get(id(value))
+    if known is not None and known[0] is value:
+        return known[1]
+    plain = _make_plain_outcome(value)
+    if len(_OUTCOMES) > _KEPT:
+        _OUTCOMES.clear()
+    _OUTCOMES[id(value)] = (value, plain)
+    return plain
+
+
+_KEPT: Final = 2048
+_OUTCOMES: Final[dict[int, tuple[Outcome, dict[str, Any]]]] = {}
+"""Made plain for the facts of a round, and used again for its records. Never changed."""
+
+
+def _make_plain_outcome(value: Outcome) -> dict[str, Any]:
+    plain = _encode(value, _OUTCOME_PLAN)
+    usage = value.usage
+    for place, report in enumerate(value.evidence):
+        if report.usage is usage:
+            # It is what this piece of evidence says: written once.
+            plain["usage"] = place
+            return plain
+    if usage != _NO_USAGE:
+        plain["usage"] = _plain_usage(usage)
+    return plain
+
+
+_OWN: Final[dict[Any, Callable[[Any], Any]]] = {
+    Usage: _plain_usage,
+    EndReport: _plain_report,
+    Outcome: _plain_outcome,
 }
+_NO_USAGE: Final = Usage()
+_USAGE_PLAN: Final = _plan(Usage)
+_REPORT_PLAN: Final = _plan(EndReport)
+_OUTCOME_PLAN: Final = _plan(Outcome, skip=("usage",))
+for _kind, _own in _OWN.items():
+    converter.register_unstructure_hook(_kind, _own)
+
+_structure_outcome: Final = make_dict_structure_fn(Outcome, converter)
+
+
+def _read_outcome(plain: dict[str, Any], _kind: object) -> Outcome:
+    place = plain.get("usage")
+    if not isinstance(place, int):
+        return _structure_outcome(plain, Outcome)
+    outcome = _structure_outcome({k: v for k, v in plain.items() if k != "usage"}, Outcome)
+    return evolve(outcome, usage=outcome.evidence[place].usage or Usage())
+
+
+converter.register_structure_hook(Outcome, _read_outcome)
+
+# --- specifications ----------------------------------------------------------------------------
+
+_SPEC_PLAN: Final = _plan(JobSpec, skip=("env", "native"))
 
 
 def encode_spec(spec: JobSpec) -> dict[str, Any]:
@@ -126,7 +254,35 @@ def encode_spec(spec: JobSpec) -> dict[str, Any]:
     return plain
 
 
-_structure_spec: Final = make_dict_structure_fn(JobSpec, converter)
+_READ_SPEC: Final[dict[str, Callable[[Any], Any]]] = {}
+"""What reads a field. What is not checked again was checked when it was handed in."""
+
+
+def _fill_read_spec() -> None:
+    hints = get_type_hints(JobSpec)
+    for one in fields(JobSpec):
+        _READ_SPEC[one.name] = _reader_of(hints[one.name])
+
+
+def _reader_of(hint: Any) -> Callable[[Any], Any]:
+    """Choose what reads values of a type; they are not `None`."""
+    if hint == tuple[str, ...]:
+        return tuple
+    is_union = get_origin(hint) in {Union, UnionType}
+    options = [one for one in (get_args(hint) if is_union else (hint,)) if one is not NoneType]
+    if len(options) == 1 and isinstance(options[0], type) and _is_plain(options[0]):
+        return options[0] if issubclass(options[0], Enum) else _as_it_is
+    return lambda value: converter.structure(value, hint)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_fill_read_spec()
+_BLANK_SPEC: Final[dict[str, Any]] = {
+    one.name: None if one.default is NOTHING else one.default for one in fields(JobSpec)
+}
 
 
 def decode_spec(plain: Mapping[str, Any], env: Mapping[str, str] | None = None) -> JobSpec:
@@ -136,16 +292,37 @@ def decode_spec(plain: Mapping[str, Any], env: Mapping[str, str] | None = None) 
         plain: The mapping.
         env: The variables, which are kept elsewhere.
     """
-    spec = _structure_spec(dict(plain), JobSpec)
-    return evolve(spec, env=env) if env else spec
+    if not plain.keys() <= _READ_SPEC.keys():
+        # Says which key nobody knows.
+        return converter.structure(dict(plain), JobSpec)
+    known = _BLANK_SPEC.copy()
+    for name, value in plain.items():
+        known[name] = value if value is None else _READ_SPEC[name](value)
+    if env:
+        known["env"] = env
+    spec = object.__new__(JobSpec)
+    object.__setattr__(spec, "__dict__", known)
+    return spec
+
+
+# --- facts -------------------------------------------------------------------------------------
+
+_EVENT_PLANS: Final = {
+    name: _plan(kind, skip=("at", "spec") if kind is Submitted else ("at",))
+    for name, kind in EVENTS.items()
+}
 
 
 def encode_event(event: Event, **extra: Any) -> str:
     """Make the text of a fact, without its name and time. *extra* is added to it."""
     plain = _encode(event, _EVENT_PLANS[type(event).__name__])
+    exact = False
     if isinstance(event, Submitted):
         plain["spec"] = encode_spec(event.spec)
-    return _dumps({**plain, **extra} if extra else plain)
+        exact = bool(event.spec.native)
+    if extra:
+        plain.update(extra)
+    return to_text(plain, exact=exact)
 
 
 def decode_event(
@@ -159,40 +336,66 @@ def decode_event(
         text: The rest.
         env: Gives the variables of a digest; only needed for `Submitted`.
     """
-    plain = _loads(text)
+    if name == "Submitted":
+        return decode_submitted(at, text, env)[1]
+    plain = from_text(text)
     plain["at"] = at
-    kind = EVENTS[name]
-    if kind is Submitted:
-        digest = plain.pop("env", None)
-        variables = env(digest) if env is not None and digest else None
-        spec = decode_spec(plain.pop("spec"), variables)
-        plain["allow"] = tuple(plain.get("allow", ()))
-        return Submitted(spec=spec, **plain)
-    return converter.structure(plain, kind)
+    return converter.structure(plain, EVENTS[name])
+
+
+def decode_submitted(
+    at: float, text: str, env: Callable[[str], Mapping[str, str]] | None = None
+) -> tuple[str, Submitted]:
+    """Read the fact that makes a job or an array.
+
+    Returns:
+        The id that was given to it, empty if the text has none; the fact.
+    """
+    plain = from_text(text)
+    job_id, digest = plain.pop("id", ""), plain.pop("env", None)
+    variables = env(digest) if env is not None and digest else None
+    spec = decode_spec(plain.pop("spec"), variables)
+    if "allow" in plain:
+        plain["allow"] = tuple(plain["allow"])
+    return job_id, Submitted(at=at, spec=spec, **plain)
+
+
+# --- records -----------------------------------------------------------------------------------
+
+# These are columns of the jobs table, or stand in the fact that made the record.
+_FIXED: Final = (
+    "id", "n", "backend", "spec", "array_id", "array_index", "key", "allow", "base_digest",
+    "submitted_at",
+)  # fmt: skip
+_RECORD_PLAN: Final = _plan(JobRecord, skip=_FIXED)
 
 
 def encode_record(job: JobRecord) -> str:
     """Make the text of what changes in a record."""
-    return _dumps(_encode(job, _RECORD_PLAN))
+    return to_text(_encode(job, _RECORD_PLAN))
 
 
 _HINTS: Final = get_type_hints(JobRecord)
+_READ_RECORD: Final = {name: _reader_of(_HINTS[name]) for name in _RECORD_PLAN.names}
 
 
 def decode_record(made: JobRecord, text: str) -> JobRecord:
     """Read what `encode_record` made, on top of the record as it was made by its first fact."""
-    plain = _loads(text)
+    plain = from_text(text)
     if not plain:
         return made
-    changes = {name: converter.structure(value, _HINTS[name]) for name, value in plain.items()}
-    copy = object.__new__(JobRecord)
+    known = made.__dict__.copy()
     # Fields at their defaults are left out of the text, also where `create` sets them otherwise.
-    copy.__dict__.update(made.__dict__)
-    copy.__dict__.update(_DEFAULTS)
-    copy.__dict__.update(changes)
+    known.update(_DEFAULTS)
+    for name, value in plain.items():
+        known[name] = value if value is None else _READ_RECORD[name](value)
+    copy = object.__new__(JobRecord)
+    object.__setattr__(copy, "__dict__", known)
     return copy
 
 
 _DEFAULTS: Final = {
-    name: default for name, default, _plain in _RECORD_PLAN if default is not NOTHING
+    name: default
+    for name, default in zip(_RECORD_PLAN.names, _RECORD_PLAN.defaults, strict=True)
+    if default is not NOTHING
 }

@@ -200,7 +200,8 @@ def test_an_older_store_is_migrated(
     first = open_store()
     (job_id,) = first.insert(draft())
     first.close()
-    monkeypatch.setattr(_schema, "SUPPORTED", 3)
+    now = _schema.SUPPORTED
+    monkeypatch.setattr(_schema, "SUPPORTED", now + 2)
     steps: list[int] = []
 
     def step(version: int) -> Callable[[sqlite3.Connection], None]:
@@ -210,13 +211,28 @@ def test_an_older_store_is_migrated(
 
         return migrate
 
-    monkeypatch.setattr(_schema, "MIGRATIONS", {1: step(1), 2: step(2)})
+    monkeypatch.setattr(_schema, "MIGRATIONS", {now: step(now), now + 1: step(now + 1)})
     store = open_store()
 
-    assert ([1, 2], 3) == (steps, store._sql.execute("PRAGMA user_version").fetchone()[0])
+    assert ([now, now + 1], now + 2) == (
+        steps,
+        store._sql.execute("PRAGMA user_version").fetchone()[0],
+    )
     assert job_id == store.job(job_id).id
     open_store()
-    assert [1, 2] == steps
+    assert [now, now + 1] == steps
+
+
+def test_a_store_of_the_first_version_is_read(home: Path, open_store: Open) -> None:
+    """Only the text of what is written from now on differs."""
+    first = open_store()
+    (job_id,) = first.insert(draft())
+    first._sql.execute("PRAGMA user_version = 1")
+    first.close()
+    store = open_store()
+
+    assert job_id == store.job(job_id).id
+    assert _schema.SUPPORTED == store._sql.execute("PRAGMA user_version").fetchone()[0]
 
 
 def test_a_migration_that_fails_changes_nothing(
@@ -230,8 +246,8 @@ def test_a_migration_that_fails_changes_nothing(
         connection.execute("SELECT * FROM nowhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_schema, "SUPPORTED", 2)
-        patch.setattr(_schema, "MIGRATIONS", {1: fail})
+        patch.setattr(_schema, "MIGRATIONS", {_schema.SUPPORTED: fail})
+        patch.setattr(_schema, "SUPPORTED", _schema.SUPPORTED + 1)
         with pytest.raises(StoreUnusableError, match="nowhere"):
             open_store()
 

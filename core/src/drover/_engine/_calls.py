@@ -41,22 +41,27 @@ class Calls:
 
     def __init__(self, engine: "Engine") -> None:
         self._engine = engine
+        self._acts: Final[dict[type[i.Instruction], Callable[[Runtime, Any], None]]] = {
+            i.CarryOut: self._carry_out,
+            i.SettleSubmission: self._submit_or_find,
+            i.CloseAttempt: self._close,
+            i.StageIn: self._stage_in,
+            i.StageOut: self._stage_out,
+        }
 
     def dispatch(self, runtime: Runtime, jobs: Sequence[JobRecord]) -> None:
         """Ask a backend for all that these jobs owe and is not under way."""
-        wanted: dict[type[i.Instruction], list[tuple[JobRecord, Any]]] = {}
+        wanted: dict[type[i.Instruction], list[tuple[JobRecord, Any]]] = {
+            kind: [] for kind in self._acts
+        }
         for job in jobs:
             for order in machine.owed(job):
-                wanted.setdefault(type(order), []).append((job, order))
-        for kind, act in (
-            (i.CarryOut, self._carry_out),
-            (i.SettleSubmission, self._submit_or_find),
-            (i.CloseAttempt, self._close),
-            (i.StageIn, self._stage_in),
-            (i.StageOut, self._stage_out),
-        ):
-            if kind in wanted:
-                act(runtime, wanted[kind])
+                rows = wanted.get(type(order))
+                if rows is not None:
+                    rows.append((job, order))
+        for kind, rows in wanted.items():
+            if rows:
+                self._acts[kind](runtime, rows)
 
     # Submission
 

@@ -30,16 +30,27 @@ class Desk:
         self.facts: list[tuple[int, Event]] = []
         self.dirty: dict[int, None] = {}
         self.touched: dict[int, None] = {}
+        self.due: dict[int, None] = {}
+        """Touched, and not looked at since for what is due."""
         self.ended: list[JobRecord] = []
         self._retry_delay = retry_delay
 
     def put(self, job: JobRecord) -> None:
         """Lay a record on the desk, in the place of an older one."""
-        self.drop(job.n)
+        old = self.jobs.get(job.n)
+        if old is job:
+            return
         self.jobs[job.n] = job
-        if job.token:
-            self.tokens[job.token] = job.n
-        self._count(job, 1)
+        if old is None or old.token != job.token:
+            if old is not None and self.tokens.get(old.token) == job.n:
+                del self.tokens[old.token]
+            if job.token:
+                self.tokens[job.token] = job.n
+        if old is None:
+            self._count(job, 1)
+        elif old.state is not job.state:
+            self._count(old, -1)
+            self._count(job, 1)
 
     def drop(self, n: int) -> None:
         """Take a record off the desk."""
@@ -58,7 +69,7 @@ class Desk:
     def touch(self, job: JobRecord) -> None:
         """Lay a record on the desk and look at it in this round."""
         self.put(job)
-        self.touched[job.n] = None
+        self.touched[job.n] = self.due[job.n] = None
 
     def tell(self, n: int, *events: Event) -> JobRecord:
         """Fold facts into a job. One that does not fit is noted and moves nothing.
@@ -84,8 +95,7 @@ class Desk:
                 self.ended.append(after)
             job = after
         self.put(job)
-        self.dirty[n] = None
-        self.touched[n] = None
+        self.dirty[n] = self.touched[n] = self.due[n] = None
         return job
 
     def clear_round(self) -> None:
@@ -95,6 +105,7 @@ class Desk:
             if job is not None and job.state not in _KEPT and not job.pending:
                 self.drop(n)
         self.touched.clear()
+        self.due.clear()
 
     def abandon_round(self) -> None:
         """Forget a round that was not committed."""
@@ -102,6 +113,7 @@ class Desk:
             collection.clear()
         self.dirty.clear()
         self.touched.clear()
+        self.due.clear()
         self.jobs.clear()
         self.tokens.clear()
         self.unstarted.clear()

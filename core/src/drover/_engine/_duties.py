@@ -30,23 +30,21 @@ def do_duties(this: "Engine", n: int) -> None:
     """Do all that is due about a job until nothing more is."""
     for _ in range(MOST_STEPS):
         job = this.desk.jobs.get(n)
-        if job is None or not any(_do(this, job, order) for order in machine.owed(job)):
+        if job is None:
+            return
+        for order in machine.owed(job):
+            duty = _DUTIES.get(type(order))
+            if duty is not None and _is_due(this, order) and duty(this, job, order):
+                break
+        else:
             return
     message = f"job {n} takes no rest"
     raise AssertionError(message)
 
 
-def _do(this: "Engine", job: JobRecord, order: i.Instruction) -> bool:
-    """Do one thing, if it is due and can be done here.
-
-    Returns:
-        Whether a fact followed.
-    """
-    at = getattr(order, "at", None)
-    if at is not None and at > this.now:
-        return False
-    duty = _DUTIES.get(type(order))
-    return duty is not None and duty(this, job, order)
+def _is_due(this: "Engine", order: i.Instruction) -> bool:
+    at: float | None = getattr(order, "at", None)
+    return at is None or at <= this.now
 
 
 def _admit(this: "Engine", job: JobRecord, _order: i.AdmitJob) -> bool:
@@ -195,6 +193,7 @@ def _settle_submission(this: "Engine", job: JobRecord, _order: i.SettleSubmissio
     return False
 
 
+# Each does one thing, if that can be done here, and tells whether a fact followed.
 _DUTIES: Final[dict[type[i.Instruction], Callable[..., bool]]] = {
     i.AdmitJob: _admit,
     i.EndUnplaced: _end_unplaced,

@@ -39,6 +39,8 @@ from drover.models import (
 from drover.states import ENDED, PLACED, State
 
 _log: Final = logging.getLogger(__name__)
+MOST_BASES: Final = 256
+"""Environments kept, by digest: most jobs of a store inherit one of a few."""
 STOP_S: Final = 5.0
 """How long a backend may take to let go when the engine leaves."""
 
@@ -74,6 +76,7 @@ class Engine:
         self._closed: list[tuple[str, str, int]] = []
         self._check: list[int] = []
         self._written: list[tuple[int, e.Event]] = []
+        self._bases: dict[str, Mapping[str, str]] = {}
         self.backends: Final = Backends(
             store,
             config,
@@ -188,8 +191,12 @@ class Engine:
                 self._hand_over(runtime)
 
     def _do_touched(self) -> None:
-        for n in tuple(self.desk.touched):
+        due = self.desk.due
+        while due:
+            n = next(iter(due))
             do_duties(self, n)
+            # What it told of the job itself was looked at too.
+            due.pop(n, None)
 
     def _save(self) -> None:
         """Write the facts so far, and what they mean for jobs that wait for others."""
@@ -263,6 +270,7 @@ class Engine:
         """
         self.desk.touch(job)
         do_duties(self, job.n)
+        self.desk.due.pop(job.n, None)
         job = self.desk.jobs[job.n]
         for order in machine.owed(job):
             if isinstance(order, i.StageIn | i.SubmitJob):
@@ -406,7 +414,7 @@ class Engine:
 
     def is_idle(self) -> bool:
         """Tell whether nothing is under way and the store has no unfinished job."""
-        if not self.backends.idle:
+        if self.desk.jobs or not self.backends.idle:
             return False
         with self.store.read() as reader:
             return not reader.has_unfinished()
@@ -466,9 +474,18 @@ class Engine:
     def full_attempt(self, job: JobRecord) -> Attempt:
         """Describe an attempt with its environment."""
         token = self.token_of(job)
-        with self.store.read() as reader:
-            base = reader.environment(job.base_digest) if job.base_digest else dict[str, str]()
+        base = self._base_of(job.base_digest) if job.base_digest else {}
         return attempt_of(job, token=token, base=base, variables=variables_of(job, token))
+
+    def _base_of(self, digest: str) -> Mapping[str, str]:
+        known = self._bases.get(digest)
+        if known is None:
+            with self.store.read() as reader:
+                known = reader.environment(digest)
+            if len(self._bases) > MOST_BASES:
+                self._bases.clear()
+            self._bases[digest] = known
+        return known
 
     def is_intended_now(self, token: str) -> bool:
         """Tell whether this engine wrote the intent and has not called the backend yet."""

@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache
+from itertools import compress
+from operator import attrgetter, is_not
 from types import NoneType, UnionType
 from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
-from attrs import fields, has
+from attrs import fields, frozen, has
 
 from drover.errors import PluginError
 from drover.models import (
@@ -104,17 +106,56 @@ def _is_sound(plugin: str, hook: str, row: object, kind: type) -> bool:
 def _refuse(plugin: str, hook: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
         raise PluginError(plugin, hook, f"answered {value!r:.200}, not a {kind.__name__}")
-    for name, default, fits in _plan(kind):
-        given = getattr(value, name)
-        if given is not default and not fits(given):
-            why = f"{kind.__name__}.{name} cannot be {given!r:.200}"
-            raise PluginError(plugin, hook, why)
+    name = _misfit(value, kind)
+    if name is not None:
+        why = f"{kind.__name__}.{name} cannot be {getattr(value, name)!r:.200}"
+        raise PluginError(plugin, hook, why)
+
+
+def _misfit(value: object, kind: type) -> str | None:
+    """Name the first field whose value does not have its type, `None` if all have."""
+    plan = _plan(kind)
+    values = plan.values(value)
+    # Most fields hold the very object that is their default: those are passed over in C.
+    for place in compress(plan.places, map(is_not, values, plan.defaults)):
+        given = values[place]
+        if given.__class__ is not plan.classes[place] and not plan.fits[place](given):
+            return plan.names[place]
+    return None
+
+
+@frozen
+class _Plan:
+    """How the fields of a class are checked, one place for each."""
+
+    names: tuple[str, ...]
+    defaults: tuple[Any, ...]
+    classes: tuple[type | None, ...]
+    """A value of this very class fits, whatever it is."""
+    fits: tuple[Check, ...]
+    values: Callable[[Any], tuple[Any, ...]]
+    places: range
 
 
 @cache
-def _plan(kind: type) -> tuple[tuple[str, Any, Check], ...]:
+def _plan(kind: type) -> _Plan:
     hints = get_type_hints(kind)
-    return tuple((one.name, one.default, _check_of(hints[one.name])) for one in fields(kind))
+    names = tuple(one.name for one in fields(kind))
+    return _Plan(
+        names,
+        tuple(one.default for one in fields(kind)),
+        tuple(_sure_class(hints[name]) for name in names),
+        tuple(_check_of(hints[name]) for name in names),
+        attrgetter(*names),
+        range(len(names)),
+    )
+
+
+def _sure_class(hint: Any) -> type | None:
+    (one, *more) = [option for option in get_args(hint) or (hint,) if option is not NoneType]
+    if more or get_origin(hint) not in {None, Union, UnionType} or not isinstance(one, type):
+        return None
+    return one if one in {str, bytes, bool, int} or issubclass(one, Enum) else None
 
 
 def _is_number(value: Any) -> bool:
@@ -152,13 +193,4 @@ def _check_of_class(kind: type[Any]) -> Check:
         return lambda value: isinstance(value, kind)
     assert has(kind), f"no rule for {kind}"
 
-    def fits_all(value: Any) -> bool:
-        if not isinstance(value, kind):
-            return False
-        for name, default, fits in _plan(kind):
-            given = getattr(value, name)
-            if given is not default and not fits(given):
-                return False
-        return True
-
-    return fits_all
+    return lambda value: isinstance(value, kind) and _misfit(value, kind) is None

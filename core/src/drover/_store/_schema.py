@@ -7,7 +7,7 @@ from typing import Final
 APPLICATION_ID: Final = 0x44525652
 """Marks the file as a drover store: `DRVR`."""
 
-SCHEMA_1: Final = """
+SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE lease (
@@ -80,15 +80,20 @@ CREATE TABLE closed (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {}
+
+def _from_1(_connection: sqlite3.Connection) -> None:
+    """Change nothing: what is written now reads what was written then, not the other way."""
+
+
+MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1}
 """How to come from schema N to N + 1. Runs inside one transaction."""
 
-SUPPORTED: Final = 1
+SUPPORTED: Final = 2
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables in an empty database, inside the caller's transaction."""
-    for statement in SCHEMA_1.split(";"):
+    for statement in SCHEMA.split(";"):
         if statement.strip():
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -13,7 +13,7 @@ from drover.machine._folding import FOLDS, state_of
 from drover.machine._judging import judge, lost, retry_at
 from drover.machine._observing import end_of, events_of, is_about, unrun_outcome
 from drover.machine._owing import owed
-from drover.models import USER, JobRecord
+from drover.models import USER, JobRecord, JobSpec
 from drover.states import NOTES, TRANSITIONS
 
 __all__ = [
@@ -51,24 +51,26 @@ def create(
         array_index: Its index in there.
     """
     spec = event.spec
-    return JobRecord(
-        id=job_id,
-        n=n,
-        backend=event.backend,
-        spec=spec,
-        array_id=array_id,
-        array_index=array_index,
-        key=event.key,
-        allow=event.allow,
-        base_digest=event.base_digest,
-        hold=_HELD if spec.hold else _FREE,
-        submitted_at=event.at,
-        ready_at=spec.not_before,
-    )
+    changes: dict[str, object] = {
+        "id": job_id,
+        "n": n,
+        "backend": event.backend,
+        "spec": spec,
+        "array_id": array_id,
+        "array_index": array_index,
+        "key": event.key,
+        "allow": event.allow,
+        "base_digest": event.base_digest,
+        "submitted_at": event.at,
+        "ready_at": spec.not_before,
+    }
+    if spec.hold:
+        changes["hold"] = _HELD
+    return _changed(_BLANK, changes)
 
 
 _HELD: Final = frozenset({USER})
-_FREE: Final[frozenset[str]] = frozenset()
+_BLANK: Final = JobRecord(id="", backend="", spec=JobSpec(argv=("-",)))
 
 
 def apply(job: JobRecord, event: Event) -> JobRecord:
@@ -97,11 +99,12 @@ def apply(job: JobRecord, event: Event) -> JobRecord:
 
 
 def _changed(job: JobRecord, changes: dict[str, object]) -> JobRecord:
-    # attrs.evolve runs 35 converters and costs 5 us; a copied dict costs 0.5 us, and this is
+    # attrs.evolve runs 35 converters and costs 5 us; a copied dict costs 0.9 us, and this is
     # the innermost step of everything. The record is still frozen to everybody else.
+    known = job.__dict__.copy()
+    known.update(changes)
     copy = object.__new__(JobRecord)
-    copy.__dict__.update(job.__dict__)
-    copy.__dict__.update(changes)
+    object.__setattr__(copy, "__dict__", known)
     return copy
 
 

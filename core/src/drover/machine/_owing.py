@@ -1,5 +1,6 @@
 """What a job owes the world, read off its record."""
 
+from collections.abc import Callable
 from typing import Final
 
 from drover import instructions as i
@@ -25,38 +26,13 @@ def owed(job: JobRecord) -> tuple[i.Instruction, ...]:
         Distinct instructions, empty for a job that owes nothing. What is under way already
         is listed too: the engine knows what it has begun.
     """
-    duty = _duty(job)
+    duty = _DUTIES[job.state](job)
     if job.pending:
         duty += tuple(_answer(job, request) for request in job.pending)
     deadline = job.spec.deadline
     if deadline is not None and job.ending is None and job.state not in ENDED:
         duty += (i.EndAt(at=deadline, reason=Reason.DEADLINE),)
     return duty
-
-
-def _duty(job: JobRecord) -> tuple[i.Instruction, ...]:
-    match job.state:
-        case State.NEW:
-            return _on_arrival(job)
-        case State.WAITING:
-            return _its_turn(job)
-        case State.SUBMITTING:
-            return _SETTLE
-        case State.QUEUED | State.RUNNING | State.SUSPENDED:
-            return _WATCH
-        case State.COMPLETING:
-            return (*_WATCH, i.DecideEnd(at=job.settle_at or 0.0))
-        case State.SLEEPING:
-            return (*_WATCH, i.WakeJob(at=job.ready_at or 0.0))
-        case State.STAGING_IN:
-            return (i.StageIn(),)
-        case State.STAGING_OUT:
-            return (i.StageOut(),)
-        case State.VALIDATING | State.AWAITING_APPROVAL:
-            return _NOTHING
-        case State.SUCCEEDED | State.FAILED | State.CANCELLED | State.LOST:
-            span = job.spec.expires_after
-            return _NOTHING if span is None else (i.ForgetJob(at=(job.ended_at or 0.0) + span),)
 
 
 def _on_arrival(job: JobRecord) -> tuple[i.Instruction, ...]:
@@ -73,7 +49,61 @@ def _its_turn(job: JobRecord) -> tuple[i.Instruction, ...]:
         return _NOTHING
     if job.spec.inputs and not job.staged_in:
         return (i.StageIn(at=job.ready_at),)
-    return (i.SubmitJob(at=job.ready_at),)
+    return _SUBMIT_NOW if job.ready_at is None else (i.SubmitJob(at=job.ready_at),)
+
+
+def _settle_submission(_job: JobRecord) -> tuple[i.Instruction, ...]:
+    return _SETTLE
+
+
+def _watch(_job: JobRecord) -> tuple[i.Instruction, ...]:
+    return _WATCH
+
+
+def _decide(job: JobRecord) -> tuple[i.Instruction, ...]:
+    return (*_WATCH, i.DecideEnd(at=job.settle_at or 0.0))
+
+
+def _wake(job: JobRecord) -> tuple[i.Instruction, ...]:
+    return (*_WATCH, i.WakeJob(at=job.ready_at or 0.0))
+
+
+def _stage_in(_job: JobRecord) -> tuple[i.Instruction, ...]:
+    return (i.StageIn(),)
+
+
+def _stage_out(_job: JobRecord) -> tuple[i.Instruction, ...]:
+    return (i.StageOut(),)
+
+
+def _nothing(_job: JobRecord) -> tuple[i.Instruction, ...]:
+    return _NOTHING
+
+
+def _forget(job: JobRecord) -> tuple[i.Instruction, ...]:
+    span = job.spec.expires_after
+    return _NOTHING if span is None else (i.ForgetJob(at=(job.ended_at or 0.0) + span),)
+
+
+# A look-up: this is asked several times per fact of every job.
+_DUTIES: Final[dict[State, Callable[[JobRecord], tuple[i.Instruction, ...]]]] = {
+    State.NEW: _on_arrival,
+    State.VALIDATING: _nothing,
+    State.AWAITING_APPROVAL: _nothing,
+    State.WAITING: _its_turn,
+    State.STAGING_IN: _stage_in,
+    State.SUBMITTING: _settle_submission,
+    State.QUEUED: _watch,
+    State.RUNNING: _watch,
+    State.SUSPENDED: _watch,
+    State.COMPLETING: _decide,
+    State.SLEEPING: _wake,
+    State.STAGING_OUT: _stage_out,
+    State.SUCCEEDED: _forget,
+    State.FAILED: _forget,
+    State.CANCELLED: _forget,
+    State.LOST: _forget,
+}
 
 
 def _answer(job: JobRecord, request: Request) -> i.Instruction:

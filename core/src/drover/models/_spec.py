@@ -382,9 +382,10 @@ def fields_set(spec: JobSpec) -> tuple[str, ...]:
 
 def placed_in(spec: JobSpec, cwd: str) -> JobSpec:
     """Give the same specification another working directory, without checking it again."""
+    known = spec.__dict__.copy()
+    known["cwd"] = cwd
     copy = object.__new__(JobSpec)
-    copy.__dict__.update(spec.__dict__)
-    copy.__dict__["cwd"] = cwd
+    object.__setattr__(copy, "__dict__", known)
     return copy
 
 
