@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Mapping
 from enum import Enum
 from itertools import compress
-from operator import attrgetter, is_not
+from operator import attrgetter, is_, is_not
 from types import NoneType, UnionType
 from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from uuid import uuid4
 
 import orjson
 from attrs import NOTHING, evolve, fields, frozen
@@ -323,6 +324,55 @@ def encode_event(event: Event, **extra: Any) -> str:
     if extra:
         plain.update(extra)
     return to_text(plain, exact=exact)
+
+
+class SubmittedEncoder:
+    """Write facts of submission, most of which differ from the one before in their argv alone."""
+
+    def __init__(self) -> None:
+        self._facts: tuple[Any, ...] = ()
+        self._values: tuple[Any, ...] = ()
+        self._parts = ("", "", "")
+
+    def encode(self, event: Submitted, job_id: str, env: str | None = None) -> str:
+        """Make the text of a fact.
+
+        Args:
+            event: The fact.
+            job_id: The id that is given to the job or array.
+            env: The digest of `event.spec.env`, if there is any.
+        """
+        facts = (event.backend, event.key, event.allow, event.base_digest, env)
+        values = _ALL_BUT_ARGV(event.spec)
+        if facts != self._facts or not all(map(is_, values, self._values)):
+            self._parts = _cut(event, env)
+            self._facts, self._values = facts, values
+        head, middle, tail = self._parts
+        try:
+            argv = orjson.dumps(event.spec.argv).decode()
+        except TypeError:
+            return encode_event(event, **_given(job_id, env))
+        return f"{head}{argv}{middle}{job_id}{tail}"
+
+
+_ALL_BUT_ARGV: Final = attrgetter(*(one.name for one in fields(JobSpec) if one.name != "argv"))
+# Drawn anew by each process, so that no text of a user can be taken for them.
+_ARGV_MARK: Final = f"argv-{uuid4().hex}"
+_ID_MARK: Final = f"id-{uuid4().hex}"
+
+
+def _given(job_id: str, env: str | None) -> dict[str, str]:
+    return {"id": job_id} if env is None else {"id": job_id, "env": env}
+
+
+def _cut(event: Submitted, env: str | None) -> tuple[str, str, str]:
+    """Give what stands before the argv, between it and the id, and after the id."""
+    spec = object.__new__(JobSpec)
+    object.__setattr__(spec, "__dict__", {**event.spec.__dict__, "argv": (_ARGV_MARK,)})
+    text = encode_event(evolve(event, spec=spec), **_given(_ID_MARK, env))
+    head, _, rest = text.partition(f'["{_ARGV_MARK}"]')
+    middle, _, tail = rest.partition(_ID_MARK)
+    return head, middle, tail
 
 
 def decode_event(

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +178,7 @@ def test_filters(store: Any) -> None:
 
 def test_ids_may_be_shortened(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     names = iter(["abc1", "abd2", "xyz"])
-    monkeypatch.setattr("drover._store._writer.new_id", lambda: next(names))
+    monkeypatch.setattr("drover._store._writer.new_ids", lambda count: list(islice(names, count)))
     store.insert(draft(), draft(), draft(array=Array(indices=12)))
 
     with store.read() as reader:
@@ -194,7 +195,7 @@ def test_ids_may_be_shortened(store: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_id_that_is_none_is_unknown(
     store: Any, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    monkeypatch.setattr("drover._store._writer.new_id", lambda: "abc1")
+    monkeypatch.setattr("drover._store._writer.new_ids", lambda count: ["abc1"] * count)
     store.insert(draft())
 
     with store.read() as reader, pytest.raises(UnknownJobError):

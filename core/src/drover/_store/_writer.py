@@ -4,6 +4,7 @@ import os
 import sqlite3
 from base64 import b32encode
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from attrs import frozen
 from drover import machine
 from drover._store._reader import Reader, as_sql
 from drover._store._sealing import Sealer
-from drover._wire import encode_event, encode_record
+from drover._wire import SubmittedEncoder, encode_event, encode_record
 from drover.events import ControlAsked, Event, Submitted
 from drover.instructions import (
     AdmitJob,
@@ -35,13 +36,22 @@ ID_LENGTH: Final = 12
 """60 random bits: among a million jobs two are alike with a chance of 4e-7, and then the
 second insert is refused by the table, not merged."""
 
+_PIECE: Final = 250
+"""Rows that are handed to SQLite at a time."""
 _TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
 LOOK_AGAIN_S: Final = 1.0
 
 
 def new_id() -> str:
     """Make the id of a job or an array."""
-    return b32encode(os.urandom(8)).translate(_TO_OURS)[:ID_LENGTH].decode()
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """Make many ids at once."""
+    # 15 bytes are 24 letters, which are two ids.
+    text = b32encode(os.urandom(15 * ((count + 1) // 2))).translate(_TO_OURS).decode()
+    return [text[start : start + ID_LENGTH] for start in range(0, count * ID_LENGTH, ID_LENGTH)]
 
 
 @frozen(kw_only=True)
@@ -133,43 +143,82 @@ class Writer:
 
     # Submission
 
-    def insert(self, drafts: Sequence[Draft], now: float) -> list[str]:
+    def insert(self, drafts: Iterable[Draft], now: float) -> list[str]:
         """Store jobs and arrays.
+
+        Args:
+            drafts: Taken as they come: what is made for one job is gone soon after, so that
+                the collector of garbage never meets it.
+            now: The instant, for what is due when.
 
         Returns:
             Their ids, in the order of *drafts*.
         """
-        last_n = self._last_n()
-        last_seq = self._sql.execute(
+        ids: list[str] = []
+        encode = SubmittedEncoder().encode
+        n = self._last_n()
+        seq = self._sql.execute(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)"
         ).fetchone()[0]
-        ids: list[str] = []
-        facts: list[tuple[Any, ...]] = []
-        jobs: list[tuple[Any, ...]] = []
-        for seq, draft in enumerate(drafts, last_seq + 1):
-            event, job_id, first = draft.event, new_id(), last_n + 1
-            ids.append(job_id)
-            extra: dict[str, Any] = {"id": job_id}
-            if event.spec.env:
-                extra["env"] = self._keep(event.spec.env)
-            if draft.base is not None:
-                self._keep(draft.base)
-            facts.append(
-                (seq, first, self._epoch, event.at, "Submitted", encode_event(event, **extra))
+        base: Mapping[str, str] | None = None
+        remaining = iter(drafts)
+        while piece := list(islice(remaining, _PIECE)):
+            facts: list[tuple[Any, ...]] = []
+            jobs: list[tuple[Any, ...]] = []
+            for job_id, draft in zip(new_ids(len(piece)), piece, strict=True):
+                seq += 1
+                event, env = draft.event, draft.event.spec.env
+                if draft.base is not base and draft.base is not None:
+                    base = draft.base
+                    self._keep(base)
+                text = encode(event, job_id, self._keep(env) if env else None)
+                facts.append((seq, n + 1, self._epoch, event.at, "Submitted", text))
+                ids.append(job_id)
+                n = self._add_rows(jobs, event, job_id, n + 1, seq, now=now)
+            self._sql.executemany(
+                "INSERT INTO journal (seq, n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?, ?)",
+                facts,
             )
-            made = _rows(event, job_id, first, seq, now)
-            jobs.extend(made)
-            last_n += len(made)
-            self._index(event.spec, job_id, first, len(made), seq)
-            if event.key is not None:
-                self._sql.execute("INSERT INTO keys VALUES (?, ?)", (as_sql(event.key), job_id))
-        self._sql.executemany(
-            "INSERT INTO journal (seq, n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?, ?)", facts
-        )
-        self._sql.executemany(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", jobs
-        )
+            self._insert_jobs(jobs)
         return ids
+
+    def _insert_jobs(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._sql.executemany(
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+        )
+
+    def _add_rows(
+        self,
+        rows: list[tuple[Any, ...]],
+        event: Submitted,
+        job_id: str,
+        first: int,
+        seq: int,
+        *,
+        now: float,
+    ) -> int:
+        """Add the row of a job, or store those of all elements of an array.
+
+        Returns:
+            The position of the last one.
+        """
+        spec = event.spec
+        changing = _changing(event, job_id, first, now)
+        fixed = (event.backend, as_sql(spec.label), spec.resources.priority, event.at)
+        size = 1
+        if spec.array is None:
+            rows.append((first, job_id, seq, None, None, *fixed, *changing))
+        else:
+            size = len(spec.array.indices)
+            self._insert_jobs(
+                (first + k, f"{job_id}.{index}", seq, job_id, index, *fixed, *changing)
+                for k, index in enumerate(spec.array.indices)
+            )
+        if spec.array is not None or spec.tags or spec.after:
+            self._index(spec, job_id, first, size, seq)
+        if event.key is not None:
+            self._sql.execute("INSERT INTO keys VALUES (?, ?)", (as_sql(event.key), job_id))
+        return first + size - 1
 
     def _last_n(self) -> int:
         """Give the largest position ever given: those of forgotten jobs are not used again."""
@@ -271,25 +320,14 @@ class Writer:
 
 # What makes a new record differ from the default, or lets it wait: most jobs have none of it.
 _unplain: Final = attrgetter("after", "hold", "inputs", "not_before", "deadline")
+_PLAIN: Final = ((), False, (), None, None)
+_NEW_ROW: Final = (State.NEW.value, 1, None, None, None, "{}")
 
 
-def _rows(event: Submitted, job_id: str, first: int, seq: int, now: float) -> list[tuple[Any, ...]]:
-    """Make the rows of a job, or of all elements of an array."""
-    spec = event.spec
-    array = spec.array
-    state, record = State.NEW.value, "{}"
-    turn: int | None = 1
-    wake_at: float | None = None
-    if any(_unplain(spec)):
-        pristine = machine.create(event, job_id=job_id, n=first)
-        turn, wake_at = agenda(pristine, now)
-        state, record = pristine.state.value, encode_record(pristine)
-    name = as_sql(spec.label)
-    fixed = (event.backend, name, spec.resources.priority, event.at)
-    changing = (state, turn, wake_at, None, None, record)
-    if array is None:
-        return [(first, job_id, seq, None, None, *fixed, *changing)]
-    return [
-        (first + k, f"{job_id}.{index}", seq, job_id, index, *fixed, *changing)
-        for k, index in enumerate(array.indices)
-    ]
+def _changing(event: Submitted, job_id: str, first: int, now: float) -> tuple[Any, ...]:
+    """Make the columns that change later, as they are at first."""
+    if _unplain(event.spec) == _PLAIN:
+        return _NEW_ROW
+    pristine = machine.create(event, job_id=job_id, n=first)
+    turn, wake_at = agenda(pristine, now)
+    return (pristine.state.value, turn, wake_at, None, None, encode_record(pristine))

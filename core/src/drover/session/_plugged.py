@@ -62,8 +62,8 @@ class Plugged:
         """
         if self._prepare is None:
             plugins = wrappers(self.context(""), self._config)
-            self._prepare = lifecycle(plugins).hook.drover_job_prepare
-        for implementation in self._prepare.get_hookimpls():
+            self._prepare = lifecycle(plugins).hook.drover_job_prepare.get_hookimpls()
+        for implementation in self._prepare:
             arguments = {"spec": spec, "backend": backend}
             try:
                 given = [arguments[name] for name in implementation.argnames]

@@ -130,7 +130,7 @@ class Session:
         submission = Submission(self, name, _fields_list(allow))
         now = self.store.clock.time()
         with self.store.read() as reader:
-            draft = submission.draft(with_full_ids(spec, reader), key, now)
+            draft = submission.draft(submission.check(with_full_ids(spec, reader)), key, now)
         with self.store.write() as (writer, reader):
             known = None if key is None else same_as_before(reader, key, draft)
             job_id = known or writer.insert([draft], now)[0]
@@ -155,17 +155,16 @@ class Session:
         submission = Submission(self, backend or self.default_backend, _fields_list(allow))
         now = self.store.clock.time()
         with self.store.read() as reader:
-            drafts = [submission.draft(with_full_ids(spec, reader), None, now) for spec in specs]
+            checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
         out: list[Job | JobArray] = []
-        for start in range(0, len(drafts), PIECE):
-            piece = drafts[start : start + PIECE]
+        for start in range(0, len(checked), PIECE):
+            piece = checked[start : start + PIECE]
             with self.store.write() as (writer, _):
-                ids = writer.insert(piece, now)
-            for job_id, draft in zip(ids, piece, strict=True):
-                if draft.event.spec.array is None:
-                    out.append(Job(self, job_id))
-                else:
-                    out.append(JobArray(self, job_id))
+                ids = writer.insert((submission.draft(spec, None, now) for spec in piece), now)
+            out += [
+                Job(self, job_id) if spec.array is None else JobArray(self, job_id)
+                for job_id, spec in zip(ids, piece, strict=True)
+            ]
         if out:
             self.wake_engine()
         return out

@@ -74,29 +74,40 @@ class Submission:
         self._planned: object = None
         self._refuse_unserved()
 
-    def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
-        """Make what is stored of one specification.
+    def check(self, spec: JobSpec) -> JobSpec:
+        """Let plugins change a specification, and refuse it if it cannot be honoured.
 
         Raises:
             UnsupportedFieldError: The backend cannot honour it.
             PluginError: A plugin failed.
         """
         spec = self._session.prepare(spec, self._backend)
-        if spec.cwd is None:
-            spec = placed_in(spec, self._here)
-        elif not Path(spec.cwd).is_absolute():
-            spec = placed_in(spec, str(Path(self._here) / spec.cwd))
-        self._check_plan(spec)
+        # What a plan depends on is alike for most jobs of a call; it is made once for them.
+        shape = _shape_of(spec)
+        if shape != self._planned:
+            refuse(plan_of(self._session, self._placed(spec), self._backend), self._allow)
+            self._planned = shape
+        return spec
+
+    def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
+        """Make what is stored of a specification that was checked."""
         base = self._inherited() if spec.inherit_env else None
         event = Submitted(
             at=at,
-            spec=spec,
+            spec=self._placed(spec),
             backend=self._backend,
             key=key,
             allow=self._allow,
             base_digest="" if base is None else self._base_digest,
         )
         return Draft(event=event, base=base)
+
+    def _placed(self, spec: JobSpec) -> JobSpec:
+        if spec.cwd is None:
+            return placed_in(spec, self._here)
+        if not os.path.isabs(spec.cwd):  # noqa: PTH117 - a Path per job costs 3 us
+            return placed_in(spec, os.path.join(self._here, spec.cwd))  # noqa: PTH118
+        return spec
 
     def _refuse_unserved(self) -> None:
         """Refuse what the engine that works on the store has said it cannot serve."""
@@ -114,14 +125,6 @@ class Submission:
             self._base = scrubbed(os.environ)
             self._base_digest = self._session.store.digest(self._base)
         return self._base
-
-    def _check_plan(self, spec: JobSpec) -> None:
-        # What a plan depends on is alike for most jobs of a call; it is made once for them.
-        shape = _shape_of(spec)
-        if shape == self._planned:
-            return
-        refuse(plan_of(self._session, spec, self._backend), self._allow)
-        self._planned = shape
 
 
 _shape_of: Final = attrgetter(*(name for name in SPEC_FIELDS if name not in _NOT_PLANNED))
