@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from attrs import asdict, define, evolve, field
 
-from drover._engine import Call, Engine, Reply, execute
+from drover._engine._engine import Engine
+from drover._engine._lanes import Call, Reply, execute
 from drover._plugins import Backend, BackendContext, assemble
 from drover._store import Store
 from drover.config import Config

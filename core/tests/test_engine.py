@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drover._engine import Call, Reply, ThreadLane
+from drover._engine._lanes import Call, Reply, ThreadLane
 from drover._plugins import assemble
 from drover._store import Store
 from drover.commandline import claims

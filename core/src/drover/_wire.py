@@ -19,7 +19,7 @@ from uuid import uuid4
 import orjson
 from attrs import NOTHING, evolve, fields, frozen
 from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.gen import make_dict_unstructure_fn
 
 from drover.events import EVENTS, Event, Submitted
 from drover.models import (
@@ -229,18 +229,84 @@ _OUTCOME_PLAN: Final = _plan(Outcome, skip=("usage",))
 for _kind, _own in _OWN.items():
     converter.register_unstructure_hook(_kind, _own)
 
-_structure_outcome: Final = make_dict_structure_fn(Outcome, converter)
+# The same for reading: a listing of many jobs is mostly this.
+_Readers = dict[str, Callable[[Any], Any]]
+_OWN_READERS: Final[dict[Any, Callable[[Any], Any]]] = {}
 
 
-def _read_outcome(plain: dict[str, Any], _kind: object) -> Outcome:
+def _reader_of(hint: Any) -> Callable[[Any], Any]:
+    """Choose what reads values of a type; they are not `None`."""
+    if hint == tuple[str, ...]:
+        return tuple
+    is_union = get_origin(hint) in {Union, UnionType}
+    options = [one for one in (get_args(hint) if is_union else (hint,)) if one is not NoneType]
+    if len(options) == 1 and isinstance(options[0], type) and _is_plain(options[0]):
+        return _by_word(options[0]) if issubclass(options[0], Enum) else _as_it_is
+    own = _OWN_READERS.get(options[0]) if len(options) == 1 else None
+    if own is not None:
+        return own
+    if get_origin(hint) is tuple and (item := _OWN_READERS.get(get_args(hint)[0])) is not None:
+        return lambda value: tuple(map(item, value))
+    return lambda value: converter.structure(value, hint)
+
+
+def _by_word(kind: type[Enum]) -> Callable[[Any], Any]:
+    # Ten times faster than the call of an Enum.
+    words = {member.value: member for member in kind}
+    return words.__getitem__
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _readers(kind: type) -> _Readers:
+    hints = get_type_hints(kind)
+    return {one.name: _reader_of(hints[one.name]) for one in fields(kind)}
+
+
+def _decode(readers: _Readers, plain: dict[str, Any]) -> dict[str, Any]:
+    return {
+        # A key that nobody knows is refused by the class.
+        name: value if value is None else readers.get(name, _as_it_is)(value)
+        for name, value in plain.items()
+    }
+
+
+def _read_usage(plain: dict[str, Any]) -> Usage:
+    return Usage(**_decode(_USAGE_READERS, plain))
+
+
+def _read_report(plain: dict[str, Any]) -> EndReport:
+    return EndReport(**_decode(_REPORT_READERS, plain))
+
+
+def _read_outcome(plain: dict[str, Any]) -> Outcome:
+    known = _decode(_OUTCOME_READERS, plain)
     place = plain.get("usage")
-    if not isinstance(place, int):
-        return _structure_outcome(plain, Outcome)
-    outcome = _structure_outcome({k: v for k, v in plain.items() if k != "usage"}, Outcome)
-    return evolve(outcome, usage=outcome.evidence[place].usage or Usage())
+    if isinstance(place, int):
+        known["usage"] = known["evidence"][place].usage
+    return Outcome(**known)
 
 
-converter.register_structure_hook(Outcome, _read_outcome)
+def _read_usage_or_place(value: Any) -> Any:
+    return value if isinstance(value, int) else _read_usage(value)
+
+
+_OWN_READERS[Usage] = _read_usage
+_USAGE_READERS: Final = _readers(Usage)
+_OWN_READERS[EndReport] = _read_report
+_REPORT_READERS: Final = _readers(EndReport)
+_OWN_READERS[Outcome] = _read_outcome
+_OUTCOME_READERS: Final = {**_readers(Outcome), "usage": _read_usage_or_place}
+
+
+def _structure_by(own: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda plain, _kind: own(plain)
+
+
+for _kind, _own in _OWN_READERS.items():
+    converter.register_structure_hook(_kind, _structure_by(_own))
 
 # --- specifications ----------------------------------------------------------------------------
 
@@ -255,32 +321,8 @@ def encode_spec(spec: JobSpec) -> dict[str, Any]:
     return plain
 
 
-_READ_SPEC: Final[dict[str, Callable[[Any], Any]]] = {}
+_READ_SPEC: Final = _readers(JobSpec)
 """What reads a field. What is not checked again was checked when it was handed in."""
-
-
-def _fill_read_spec() -> None:
-    hints = get_type_hints(JobSpec)
-    for one in fields(JobSpec):
-        _READ_SPEC[one.name] = _reader_of(hints[one.name])
-
-
-def _reader_of(hint: Any) -> Callable[[Any], Any]:
-    """Choose what reads values of a type; they are not `None`."""
-    if hint == tuple[str, ...]:
-        return tuple
-    is_union = get_origin(hint) in {Union, UnionType}
-    options = [one for one in (get_args(hint) if is_union else (hint,)) if one is not NoneType]
-    if len(options) == 1 and isinstance(options[0], type) and _is_plain(options[0]):
-        return options[0] if issubclass(options[0], Enum) else _as_it_is
-    return lambda value: converter.structure(value, hint)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-_fill_read_spec()
 _BLANK_SPEC: Final[dict[str, Any]] = {
     one.name: None if one.default is NOTHING else one.default for one in fields(JobSpec)
 }
@@ -425,8 +467,7 @@ def encode_record(job: JobRecord) -> str:
     return to_text(_encode(job, _RECORD_PLAN))
 
 
-_HINTS: Final = get_type_hints(JobRecord)
-_READ_RECORD: Final = {name: _reader_of(_HINTS[name]) for name in _RECORD_PLAN.names}
+_READ_RECORD: Final = _readers(JobRecord)
 
 
 def decode_record(made: JobRecord, text: str) -> JobRecord:

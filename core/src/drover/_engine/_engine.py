@@ -126,7 +126,7 @@ class Engine:
         self.now, self.tick = clock.time(), clock.monotonic()
         self._more = False
         for runtime in self.backends.runtimes.values():
-            runtime.give_up_overdue()
+            runtime.begin_round()
         facts: list[tuple[JobRecord, e.Event]] = []
         try:
             with self.store.write(self.epoch) as (self.writer, self.reader):
@@ -244,6 +244,7 @@ class Engine:
                 room -= self._take(now, batch)
                 if not self._has_moved(job):
                     passed.append(job.n)
+            runtime.handed_over()
             self._save()
         self._more |= runtime.capabilities.window is None
 

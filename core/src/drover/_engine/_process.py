@@ -8,11 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from drover._engine._loop import EngineLoop
 from drover._plugins import scrubbed
 from drover._store import Store, SystemClock, host_name
 from drover.config import load, setting_variables
@@ -26,6 +24,8 @@ _POLL_S: Final = 0.01
 
 def engine_info(log: Path) -> dict[str, Any]:
     """Describe this engine for others."""
+    from importlib.metadata import version
+
     return {
         "host": host_name(),
         "started_at": time.time(),
@@ -41,6 +41,8 @@ def main(home: Path, project: Path | None, idle_s: float | None) -> int:
     Returns:
         0; 3 if another engine works on the store.
     """
+    from drover._engine._loop import EngineLoop
+
     log = home / LOG
     _log_to(log)
     config = load(project or home)

@@ -16,6 +16,8 @@ _log: Final = logging.getLogger(__name__)
 FIRST_DELAY_S: Final = 1.0
 LONGEST_DELAY_S: Final = 60.0
 """Between two attempts to reach a backend that failed: growing by two from the first."""
+REFILL_S: Final = 0.03
+"""Between two hand-overs to a backend that has most of its window: few rounds, full batches."""
 MOST_TURNS: Final = 2000
 """Jobs handed over in one round where the backend sets no window: a round stays short."""
 
@@ -60,6 +62,10 @@ class Runtime:
         """When to try once more to settle a token, on the monotonic clock."""
         self.missing_since: Final[dict[str, float]] = {}
         """Tokens absent from good answers, since when on the monotonic clock."""
+        self._refill_at = 0.0
+        """When a window that is nearly full may be filled up, on the monotonic clock."""
+        self._put_off = False
+        """Whether jobs wait for that."""
         self._clock = clock
         self._start_at = clock.monotonic()
         self._delay_s = FIRST_DELAY_S
@@ -146,9 +152,17 @@ class Runtime:
     # Timing
 
     def room(self, unstarted: int) -> int:
-        """Say how many more attempts it wants."""
+        """Say how many more attempts it wants now."""
         window = self.capabilities.window
-        return MOST_TURNS if window is None else max(0, min(MOST_TURNS, window - unstarted))
+        if window is None:
+            return MOST_TURNS
+        room = max(0, min(MOST_TURNS, window - unstarted))
+        self._put_off = 0 < room * 4 < window and self._clock.monotonic() < self._refill_at
+        return 0 if self._put_off else room
+
+    def handed_over(self) -> None:
+        """Note that it was given attempts."""
+        self._refill_at = self._clock.monotonic() + REFILL_S
 
     def look_soon(self) -> None:
         """Observe after the short interval: something has changed or is about to."""
@@ -163,6 +177,8 @@ class Runtime:
             times.append(self._start_at)
         if self.next_look is not None and not self.looking:
             times.append(self.next_look)
+        if self._put_off:
+            times.append(self._refill_at)
         times.extend(
             deadline
             for lane in (self.control, self.data)
@@ -180,7 +196,8 @@ class Runtime:
         """Tell whether a submission may be repeated with the same token."""
         return self.capabilities.claim is Claim.SERVER_KEY
 
-    def give_up_overdue(self) -> None:
-        """Answer calls that hang."""
+    def begin_round(self) -> None:
+        """Answer calls that hang; forget who was put off, they ask again."""
+        self._put_off = False
         self.control.give_up_overdue()
         self.data.give_up_overdue()

@@ -12,7 +12,7 @@ from drover._wire import decode_event, decode_record, decode_submitted
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.events import Event, Submitted
 from drover.models import JobRecord
-from drover.states import ENDED, FINAL, PLACED, State
+from drover.states import BY_WORD, ENDED, FINAL, PLACED, State
 
 _COLUMNS: Final = "jobs.n, jobs.id, jobs.spec_seq, jobs.array_id, jobs.array_index, jobs.record"
 _MANY: Final = 500
@@ -194,7 +194,7 @@ class Reader:
                 f"SELECT id, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
                 piece,
             )
-            out.update((job_id, State(state)) for job_id, state in rows)
+            out.update((job_id, BY_WORD[state]) for job_id, state in rows)
         return out
 
     def resolve(self, prefix: str) -> tuple[str, bool]:
@@ -259,7 +259,7 @@ class Reader:
             f"SELECT state, count(*) FROM jobs WHERE {where} GROUP BY state",  # noqa: S608
             values,
         )
-        return {State(state): count for state, count in rows}
+        return {BY_WORD[state]: count for state, count in rows}
 
     def array(self, array_id: str) -> tuple[int, int, Submitted]:
         """Read an array: position of its first element, number of elements, its fact.
@@ -390,7 +390,7 @@ class Reader:
                 f"SELECT id, n, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
                 piece,
             )
-            out.update((job_id, (n, State(state))) for job_id, n, state in rows)
+            out.update((job_id, (n, BY_WORD[state])) for job_id, n, state in rows)
         return out
 
     def elements(self, array_id: str) -> list[tuple[str, int, State]]:
@@ -398,7 +398,7 @@ class Reader:
         rows = self._sql.execute(
             "SELECT id, n, state FROM jobs WHERE array_id = ? ORDER BY n", (array_id,)
         )
-        return [(job_id, n, State(state)) for job_id, n, state in rows]
+        return [(job_id, n, BY_WORD[state]) for job_id, n, state in rows]
 
     def states_at(self, ns: Sequence[int]) -> dict[int, State]:
         """Read the states of jobs by position. Those not there are left out."""
@@ -408,7 +408,7 @@ class Reader:
                 f"SELECT n, state FROM jobs WHERE n IN ({_marks(len(piece))})",  # noqa: S608
                 piece,
             )
-            out.update((n, State(state)) for n, state in rows)
+            out.update((n, BY_WORD[state]) for n, state in rows)
         return out
 
     def forgotten(self) -> int:

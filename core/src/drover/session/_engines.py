@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from drover._engine import EngineLoop, engine_info
+from drover._engine import engine_info
 from drover._store import Store
 from drover.config import Config
 from drover.errors import EngineUnavailableError
@@ -16,6 +16,8 @@ class InlineEngine:
 
     def __init__(self, home: Path, config: Config) -> None:
         self._store = Store.open(home)
+        from drover._engine._loop import EngineLoop
+
         self._loop = EngineLoop(
             self._store, config, engine_info(home / "engine.log"), idle_s=float("inf")
         )

@@ -1,16 +1,18 @@
 """Wait for jobs to end."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from drover._store import Reader
 from drover.session._job import Job, JobArray
 from drover.session._watch import Watch
-from drover.states import State
+from drover.states import ENDED, State
 
 if TYPE_CHECKING:
     from drover.session._session import Session
 
+MANY: Final = 64
+"""Pending jobs above which ends are taken in by the handful: a look costs as much as ten ends."""
 JobLike = Job | JobArray | str
 
 
@@ -28,7 +30,7 @@ class Waiter:
             self._forgotten = reader.forgotten()
             for job_id, n, state in _positions(reader, jobs):
                 self.order.append(job_id)
-                if state.ends_wait:
+                if state in ENDED:
                     self._ended[job_id] = None
                 else:
                     self._by_n[n] = job_id
@@ -91,6 +93,8 @@ class Waiter:
                     return
                 if not self.look():
                     watch.wait(deadline)
+                    if len(self._by_n) > MANY:
+                        watch.rest()
                     self.look()
                 ended = self.take_ended()
                 if ended:
@@ -102,18 +106,20 @@ class Waiter:
 
 
 def _positions(reader: Reader, jobs: Iterable[JobLike]) -> Iterator[tuple[str, int, State]]:
-    asked = [
-        reader.resolve(job) if isinstance(job, str) else (job.id, isinstance(job, JobArray))
-        for job in jobs
-    ]
-    known = reader.positions([job_id for job_id, is_array in asked if not is_array])
-    for job_id, is_array in asked:
+    asked = list(jobs)
+    known = reader.positions([job.id for job in asked if isinstance(job, Job)])
+    for job in asked:
+        job_id, is_array = (
+            reader.resolve(job) if isinstance(job, str) else (job.id, isinstance(job, JobArray))
+        )
         if is_array:
             yield from reader.elements(job_id)
             continue
-        if job_id not in known:
-            reader.job(job_id)  # Says that there is none.
-        yield job_id, *known[job_id]
+        found = known.get(job_id)
+        if found is None:
+            record = reader.job(job_id)  # Named by a text; or it says that there is none.
+            found = record.n, record.state
+        yield job_id, *found
 
 
 def blockers_of(reader: Reader, job_id: str, known: dict[str, list[str]]) -> list[str]:

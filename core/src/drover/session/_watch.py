@@ -1,5 +1,6 @@
 """Wait for the store to change: by the engine's bell, or by looking from time to time."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -8,6 +9,8 @@ from drover._store import Store
 
 LOOK_S: Final = 0.02
 """Between two looks where no engine rings: a look costs 3 us, and a job's end is seen within."""
+REST_S: Final = 0.01
+"""As long as an agent that is busy gathers ends before it tells them."""
 CARE_S: Final = 1.0
 """How often a waiting client makes sure that an engine works; a look costs 30 us."""
 
@@ -35,14 +38,17 @@ class Watch:
             self._look(span)
 
     def _look(self, span: float) -> None:
-        import time
-
         clock = self._store.clock
         seen, until = self._store.data_version(), clock.monotonic() + span
         while clock.monotonic() < until:
             time.sleep(LOOK_S)
             if self._store.data_version() != seen:
                 return
+
+    @staticmethod
+    def rest() -> None:
+        """Let news gather for a moment."""
+        time.sleep(REST_S)
 
     def close(self) -> None:
         """Let go of the bell."""

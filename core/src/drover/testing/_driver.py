@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from drover._engine import Engine
+from drover._engine._engine import Engine
 from drover._engine._lanes import Call, Reply, execute
 from drover._plugins import Backend, BackendContext, assemble
 from drover._store import Store

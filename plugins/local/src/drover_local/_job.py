@@ -10,6 +10,8 @@ from drover_local._timers import Timer
 
 QUEUED, RUNNING, SUSPENDED, ENDED, UNRUN = "queued", "running", "suspended", "ended", "unrun"
 
+GRACE_S = 10.0
+"""Between TERM and KILL where nobody says otherwise."""
 # Why a job is being ended, as the ledger keeps it.
 NO_CAUSE, CANCEL, WALL_TIME, MEMORY, TERMINATE = range(5)
 
@@ -37,7 +39,7 @@ class Job:
             exclusive=what.get("exclusive", False),
         )
         self.wall_time: float | None = what.get("wall_time")
-        self.grace_s: float = what.get("grace_s", 10.0)
+        self.grace_s: float = what.get("grace_s", GRACE_S)
         self.kill_leftovers: bool = what.get("kill_leftovers", False)
         self.affinity: bool = what.get("affinity", False)
         self.environment: dict[bytes, bytes] = {}
@@ -69,19 +71,20 @@ class Job:
     def detail(self) -> bytes:
         """Write what a later agent needs in order to go on with a running job."""
         needs = self.needs
-        return encode(
-            {
-                "native_id": self.native_id,
-                "cpus": needs.cpus,
-                "memory": needs.memory,
-                "gpu_ids": self.gpus,
-                "exclusive": needs.exclusive,
-                "wall_time": self.wall_time,
-                "grace_s": self.grace_s,
-                "kill_leftovers": self.kill_leftovers,
-                "mono": self.mono_started,
-            }
-        ).encode("ascii")
+        # What `from_entry` takes for granted is left out: most jobs have nothing else.
+        kept: dict[str, Any] = {"native_id": self.native_id, "mono": self.mono_started}
+        for name, value, default in (
+            ("cpus", needs.cpus, 1),
+            ("memory", needs.memory, 0),
+            ("gpu_ids", self.gpus, ()),
+            ("exclusive", needs.exclusive, False),
+            ("wall_time", self.wall_time, None),
+            ("grace_s", self.grace_s, GRACE_S),
+            ("kill_leftovers", self.kill_leftovers, False),
+        ):
+            if value != default:
+                kept[name] = value
+        return encode(kept).encode("ascii")
 
     def row(self) -> list[Any]:
         """Tell the engine where it stands."""
@@ -105,7 +108,7 @@ def from_entry(entry: Entry) -> Job:
             "gpus": len(gpus),
             "exclusive": detail.get("exclusive", False),
             "wall_time": detail.get("wall_time"),
-            "grace_s": detail.get("grace_s", 10.0),
+            "grace_s": detail.get("grace_s", GRACE_S),
             "kill_leftovers": detail.get("kill_leftovers", False),
         },
         -1,
