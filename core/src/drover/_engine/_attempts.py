@@ -43,11 +43,7 @@ def attempt_of(
 
 def variables_of(job: JobRecord, token: str) -> dict[str, str]:
     """Make the job's own variables: what the user set, and what drover tells every job."""
-    told = {
-        "DROVER_JOB_ID": job.id,
-        "DROVER_ATTEMPT": str(job.attempt),
-        "DROVER_TOKEN": token,
-    }
+    told = {"DROVER_JOB_ID": job.id, "DROVER_ATTEMPT": str(job.attempt), "DROVER_TOKEN": token}
     if job.array_id is not None:
         told["DROVER_ARRAY_ID"] = job.array_id
         told["DROVER_ARRAY_INDEX"] = str(job.array_index)

@@ -420,6 +420,11 @@ class Engine:
         with self.store.read() as reader:
             return not reader.has_unfinished()
 
+    @property
+    def live(self) -> int:
+        """Count the jobs that a backend has, or that something was asked of."""
+        return len(self.desk.jobs)
+
     def close(self) -> None:
         """Let backends go. Jobs go on."""
         self.backends.close(self._await_reply)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,10 @@ _log: Final = logging.getLogger(__name__)
 
 IDLE_S: Final = 30.0
 """How long an engine stays with nothing to do, so that the next job finds one."""
+MANY: Final = 32
+"""Live jobs above which news is gathered for a moment: a round costs as much as five jobs."""
+GATHER_S: Final = 0.01
+"""Between the beginnings of two rounds then."""
 TROUBLE_S: Final = 1.0
 """Pause before the next round after one that could not be written (a full disk)."""
 
@@ -106,12 +111,15 @@ class EngineLoop:
     def _work(self, engine: Engine, bell: Bell) -> None:
         engine.load(str(self._config.get("backend", "local")))
         while not self.stop.asked:
+            begun = time.monotonic()
             wait_s = self._round(engine)
             self._publish(engine)
             if self._leaves(engine):
                 _log.info("nothing to do, leaving")
                 return
             bell.wait(wait_s)
+            if engine.live > MANY:
+                time.sleep(max(0.0, begun + GATHER_S - time.monotonic()))
             if not self._store.is_there():
                 _log.error("the store is gone, leaving")
                 return

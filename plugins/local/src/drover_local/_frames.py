@@ -1,25 +1,40 @@
-"""Frames between engine and agent: four bytes of length, then JSON in ASCII.
+"""Frames between engine and agent: four bytes of length, then JSON.
 
-JSON escapes carry the lone surrogates that stand for bytes which are not UTF-8, so that any
-path and any argument gets through unchanged.
+orjson writes it, and the standard library what that cannot carry: lone surrogates, which stand for
+bytes that are not UTF-8, so that any path and any argument gets through unchanged.
 """
 
 import json
 import struct
 from typing import Any, Final, cast
 
+import orjson
+
 Frame = dict[str, Any]
 
 _HEAD: Final = struct.Struct(">I")
-# One for all: `json.dumps` with options makes an encoder per call, which costs more than the text.
-encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 # A batch of 1,000 attempts with large environments is below 40 MiB; more is not a frame.
 MAX_FRAME: Final = 256 * 2**20
 
 
+def encode(message: Frame) -> bytes:
+    """Write a message as JSON."""
+    try:
+        return orjson.dumps(message)
+    except TypeError:
+        return json.dumps(message, separators=(",", ":")).encode("ascii")
+
+
+def _decode(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
+
+
 def pack(message: Frame) -> bytes:
     """Make the bytes of one frame."""
-    body = encode(message).encode("ascii")
+    body = encode(message)
     return _HEAD.pack(len(body)) + body
 
 
@@ -46,7 +61,7 @@ class FrameReader:
             end = begin + _HEAD.size + size
             if len(buffer) < end:
                 break
-            frame: Any = json.loads(bytes(buffer[begin + _HEAD.size : end]))
+            frame: Any = _decode(bytes(buffer[begin + _HEAD.size : end]))
             if not isinstance(frame, dict):
                 raise ValueError("a frame that is not an object")  # noqa: TRY004 - a bad stream
             frames.append(cast("Frame", frame))

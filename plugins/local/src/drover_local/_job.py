@@ -73,7 +73,7 @@ class Job:
         needs = self.needs
         # What `from_entry` takes for granted is left out: most jobs have nothing else.
         kept: dict[str, Any] = {"native_id": self.native_id, "mono": self.mono_started}
-        for name, value, default in (
+        special = (
             ("cpus", needs.cpus, 1),
             ("memory", needs.memory, 0),
             ("gpu_ids", self.gpus, ()),
@@ -81,10 +81,9 @@ class Job:
             ("wall_time", self.wall_time, None),
             ("grace_s", self.grace_s, GRACE_S),
             ("kill_leftovers", self.kill_leftovers, False),
-        ):
-            if value != default:
-                kept[name] = value
-        return encode(kept).encode("ascii")
+        )
+        kept.update((name, value) for name, value, default in special if value != default)
+        return encode(kept)
 
     def row(self) -> list[Any]:
         """Tell the engine where it stands."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 import zlib
+from functools import lru_cache
 from typing import Final
 
 from drover.models import Attempt, Chunk, JobSpec, Stream
@@ -29,7 +30,11 @@ def expand(path: str, attempt: Attempt) -> str:
 
 def working_dir(spec: JobSpec) -> str:
     """Give the job's working directory, the home directory where none is known."""
-    return os.path.abspath(spec.cwd) if spec.cwd else os.path.expanduser("~")
+    return _absolute(spec.cwd) if spec.cwd else os.path.expanduser("~")
+
+
+# Most jobs of a store share a few; what a session stores is absolute, so the answer never changes.
+_absolute: Final = lru_cache(256)(os.path.abspath)
 
 
 def kept_path(folder: str, attempt: Attempt, stream: Stream) -> str:
