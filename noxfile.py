@@ -166,6 +166,13 @@ def alone(session: nox.Session) -> None:
 
 
 @nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure speed and size; words after -- go to benchmarks/run.py, --help tells them."""
+    _install_sources(session, "matplotlib", core="cli")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Check that the generated pages are true, and build all pages and the news with no warning."""
     _install_sources(session, "sphinx", "myst-parser", "furo", "towncrier")
