@@ -28,7 +28,7 @@ SIZES: Final[dict[Scale, Sizes]] = {
         run=(1000, 3000, 10_000, 30_000, 100_000),
     ),
     "quick": Sizes(submitted=(1000, 3000, 10_000, 30_000), run=(1000, 3000, 10_000)),
-    "tiny": Sizes(submitted=(20, 40), run=(20, 40)),
+    "tiny": Sizes(submitted=(20, 40), run=(20,)),
 }
 BASE: Final = 10_000
 """The cost per job of larger sizes is compared with that of this one, or the largest below it."""

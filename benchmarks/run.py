@@ -42,6 +42,7 @@ def main(words: Sequence[str]) -> int:
                 results.save(kept)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        say("many files were removed: on ext4, wait five minutes before the next run")
     if options.write:
         write()
     return 0

@@ -21,8 +21,8 @@ def warm(folder: Path, slots: int) -> Generator[drover.Session]:
     At the end the processes leave.
     """
     os.environ["DROVER_BACKENDS__LOCAL__CPUS"] = str(slots)
-    # Looked at while idle, gone when told.
-    os.environ["DROVER_ENGINE__IDLE_S"] = "3600"
+    # Longer than it is looked at while idle; gone when told, or if this process is killed.
+    os.environ["DROVER_ENGINE__IDLE_S"] = "120"
     os.environ["DROVER_BACKENDS__LOCAL__IDLE_S"] = "0"
     with drover.open(folder / "store") as session:
         first = session.submit(["echo", "kept"])
