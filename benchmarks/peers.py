@@ -12,7 +12,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 HERE: Final = Path(__file__).parent
-VARIABLE: Final = "DROVER_BENCH_PEERS"
+VARIABLE: Final = "BENCH_PEERS"
 _STAMP: Final = "requires.txt"
 
 
