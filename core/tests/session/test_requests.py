@@ -1,6 +1,7 @@
 """Asking something of jobs."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from session_hand import WAIT_S, Hand, poll
@@ -22,6 +23,43 @@ Submit = Callable[..., Job]
 
 
 # Asking
+
+
+@pytest.mark.parametrize(
+    ("verb", "facts"),
+    [
+        (Verb.CANCEL, {"grace_s": "soon"}),
+        (Verb.CANCEL, {"grace_s": float("nan")}),
+        (Verb.CANCEL, {"grace_s": float("inf")}),
+        (Verb.CANCEL, {"grace_s": -1}),
+        (Verb.CANCEL, {"grace_s": True}),
+        (Verb.CANCEL, {"why": 7}),
+        (Verb.SIGNAL, {"signal": "USR1"}),
+        (Verb.SIGNAL, {"signal": 0}),
+        (Verb.SIGNAL, {"signal": 65}),
+        (Verb.SIGNAL, {"signal": 2.5}),
+    ],
+)
+def test_what_no_engine_could_read_is_not_asked(
+    session: Session, submit: Submit, hand: Hand, verb: Verb, facts: dict[str, Any]
+) -> None:
+    """A request that cannot be read back would stop this engine and every one after it."""
+    job = submit()
+    poll(lambda: job.state is State.RUNNING, job)
+
+    with pytest.raises(InvalidSpecError, match=next(iter(facts))):
+        session.ask([job], verb, timeout=0, **facts)
+
+    assert () == job.record.pending
+    hand.end(job)
+    assert job.wait(WAIT_S).succeeded
+
+
+def test_a_lost_job_is_not_resolved_for_a_reason_that_is_no_text(
+    session: Session, submit: Submit
+) -> None:
+    with pytest.raises(InvalidSpecError, match="why"):
+        session.resolve([submit()], State.FAILED, why=7)  # type: ignore[arg-type]
 
 
 def test_a_cancel_says_what_came_of_it(session: Session, submit: Submit, hand: Hand) -> None:

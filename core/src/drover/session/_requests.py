@@ -1,12 +1,13 @@
 """Ask something of jobs that are there, and wait for what comes of it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from types import UnionType
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from attrs import evolve
 
 from drover._store import new_id
-from drover.errors import IllegalRequestError
+from drover.errors import IllegalRequestError, InvalidSpecError
 from drover.events import Approved, ControlAsked, ControlSettled, Resolved, RetryAsked
 from drover.models import CancelVerdict, JobRecord, Request, Verb, Verdict
 from drover.session._submission import user_name
@@ -16,8 +17,28 @@ from drover.states import FINAL, State
 if TYPE_CHECKING:
     from drover.session._session import Session
 
+MAX_SIGNAL: Final = 64
+"""Linux's last real-time signal, and more than any other system has."""
 PIECE = 1000
 """Requests in one transaction: others may write in between."""
+
+
+def check(grace_s: object, signal: object, why: object) -> None:
+    """Refuse what cannot be read back once it is stored: every engine would stumble over it.
+
+    Raises:
+        InvalidSpecError: It names the value.
+    """
+    if grace_s is not None and not (_is_number(grace_s, int | float) and 0 <= grace_s < 10**9):
+        raise InvalidSpecError("grace_s", grace_s, "give seconds, 0 or more")
+    if signal is not None and not (_is_number(signal, int) and 1 <= signal <= MAX_SIGNAL):
+        raise InvalidSpecError("signal", signal, f"give a signal's number, 1 to {MAX_SIGNAL}")
+    if not isinstance(why, str):
+        raise InvalidSpecError("why", why, "give text")
+
+
+def _is_number(value: object, kind: type | UnionType) -> TypeGuard[float]:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def ask(

@@ -351,10 +351,12 @@ class Session:
             One verdict per job, in order; `asked` or `signalled` where the time ran out.
 
         Raises:
-            InvalidSpecError: A signal is needed and not given.
+            InvalidSpecError: A value cannot be used, or a signal is needed and not given;
+                nothing was asked.
         """
         if (verb is Verb.SIGNAL) != (signal is not None):
             raise InvalidSpecError("signal", signal, "it goes with the verb `signal`")
+        _requests.check(grace_s, signal, why)
         template = Request(
             id="",
             verb=verb,
@@ -393,8 +395,10 @@ class Session:
         """Say how LOST jobs ended.
 
         Raises:
+            InvalidSpecError: *why* is no text; nothing was changed.
             IllegalRequestError: One is not LOST; then none was changed.
         """
+        _requests.check(None, None, why)
         _requests.resolve(self, self.ids_of(jobs), state, why)
 
     def purge(
