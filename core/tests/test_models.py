@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,13 @@ def test_a_script_is_one_argv() -> None:
         ("argv", [1], "each word"),
         ("argv", ["a\0b"], "NUL"),
         ("argv", 7, "list of words"),
+        ("argv", {"echo", "hi"}, "list of words"),
+        ("argv", {"echo": "hi"}, "list of words"),
+        ("argv", ["a", "\ud800"], "no byte"),
+        ("cwd", "/\ud800", "no byte"),
+        ("stdin", "\udc7f", "no byte"),
+        ("env", {"A": "\ud800"}, "no byte"),
+        ("env", {"\ud800": "a"}, "no byte"),
         ("name", "x" * 1025, "1,024"),
         ("name", "a\0", "NUL"),
         ("name", 7, "text"),
@@ -166,6 +174,7 @@ def test_a_script_is_one_argv() -> None:
         ("resources", {"cpus": 2}, "drover.Resources"),
         ("launcher", 7, "text"),
         ("after", 7, "jobs"),
+        ("expires_after", 10**400, "finite"),
         ("array", 10, "drover.Array"),
         ("retry", 3, "drover.Retry"),
         ("inputs", ["a"], "Transfer"),
@@ -189,6 +198,12 @@ def test_a_script_is_one_argv() -> None:
         ("parent", 7, "text"),
         ("native", "--x", "mapping"),
         ("native", {"slurm": "--x"}, "mapping"),
+        ("native", {7: {}}, "text"),
+        ("native", {"slurm": {7: 1}}, "text"),
+        ("native", {"slurm": {"x": object()}}, "numbers"),
+        ("native", {"slurm": {"x": [float("nan")]}}, "numbers"),
+        ("native", {"slurm": {"x": {"y": b"z"}}}, "numbers"),
+        ("native", {"slurm": {"x": {1: 2}}}, "numbers"),
         ("hold", "yes", "True or False"),
         ("requeue", 1, "True or False"),
         ("inherit_env", "no", "True or False"),
@@ -240,6 +255,7 @@ def test_a_resource_refuses(name: str, given: object) -> None:
         {"backoff_s": float("nan")},
         {"factor": 0.5},
         {"factor": "x"},
+        {"backoff_s": 10**400},
         {"max_backoff_s": -1},
         {"max_backoff_s": None},
     ],
@@ -252,8 +268,12 @@ def test_a_retry_refuses(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "indices", [0, [], range(0), MAX_ARRAY + 1, -1, [1, 1], [-1], [True], ["0"], "012", 1.5, None]
-)
+    "indices",
+    [
+        0, [], range(0), MAX_ARRAY + 1, -1, [1, 1], [-1], [True], ["0"], "012", 1.5, None, 10**30,
+        range(-1, 5), range(0, 10**30, 7), range(2**31 - 1, 2**31 + 1), [2**31], count(),
+    ],
+)  # fmt: skip
 def test_an_array_refuses(indices: object) -> None:
     with pytest.raises(InvalidSpecError) as caught:
         Array(indices=indices)  # type: ignore[arg-type]
@@ -267,6 +287,23 @@ def test_max_running_refuses(most: object) -> None:
         Array(indices=3, max_running=most)  # type: ignore[arg-type]
 
     assert "array.max_running" == caught.value.field
+
+
+def test_the_largest_array_is_taken() -> None:
+    """What the message says is allowed is allowed."""
+    assert MAX_ARRAY == len(Array(indices=MAX_ARRAY).indices)
+    assert (2**31 - 1,) == Array(indices=[2**31 - 1]).indices
+
+
+def test_a_dependency_is_on_an_id() -> None:
+    """Stored, a number would stop whoever looks the job up."""
+    with pytest.raises(InvalidSpecError, match="job=7"):
+        Dependency(job=7)  # type: ignore[arg-type]
+
+
+def test_a_byte_that_is_no_utf8_is_an_argument() -> None:
+    """Names of files are bytes; Python shows those that are no text as lone surrogates."""
+    assert ("cat", "\udcff") == spec(argv=["cat", b"\xff"]).argv
 
 
 def test_a_condition_refuses() -> None:
@@ -373,6 +410,30 @@ def test_an_unknown_field_names_the_near_one() -> None:
         check_fields("JobSpec", ["dedline"], SPEC_FIELDS)
 
 
+@pytest.mark.parametrize(
+    ("kind", "misspelt", "near"),
+    [
+        (JobSpec, {"argv": ["x"], "nam": "n"}, "'name'"),
+        (Resources, {"cpu": 2}, "'cpus'"),
+        (Array, {"indicies": 3}, "'indices'"),
+        (Retry, {"atempts": 3}, "'attempts'"),
+        (Dependency, {"jobs": "j"}, "'job'"),
+        (Transfer, {"source": "a", "targt": "b"}, "'target'"),
+    ],
+)
+def test_a_misspelt_field_is_no_type_error(
+    kind: type[Any], misspelt: dict[str, Any], near: str
+) -> None:
+    """Python's own error names no near miss, and is none of ours to catch."""
+    with pytest.raises(UnknownFieldError, match=f"{kind.__name__} has no .*did you mean {near}"):
+        kind(**misspelt)
+
+
+def test_a_missing_field_is_pythons_error() -> None:
+    with pytest.raises(TypeError, match="argv"):
+        JobSpec(name="x")  # type: ignore[call-arg]
+
+
 def test_a_specification_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         spec().hold = True  # type: ignore[misc]
@@ -460,7 +521,7 @@ def test_cpu_time_is_a_sum_of_what_is_known() -> None:
     )
 
 
-@pytest.mark.parametrize("pair", [(1, "a"), ("a", ""), ("a", "b\0")])
+@pytest.mark.parametrize("pair", [(1, "a"), ("a", ""), ("a", "b\0"), ("\ud800", "a")])
 def test_a_transfer_has_two_paths(pair: tuple[object, object]) -> None:
     with pytest.raises(InvalidSpecError, match="transfer"):
         spec(inputs=[pair])

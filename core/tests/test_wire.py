@@ -57,7 +57,13 @@ GOLDEN = Path(__file__).parent / "golden"
 
 # Any text that Python can hold: names of files that are no UTF-8 come as lone surrogates.
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)
-WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=20)
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=()), max_size=20)
+# What a process can be given: of the lone surrogates, those that stand for a byte.
+WORDS = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+    | st.integers(0xDC80, 0xDCFF).map(chr),
+    max_size=20,
+)
 PATHS = WORDS.filter(bool)
 TIMES = st.floats(0, 2**40, allow_nan=False)
 SPANS = st.floats(0.001, 2**40, allow_nan=False)
@@ -71,7 +77,7 @@ INDICES: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.integers(0, 10**9), min_size=1, max_size=5, unique=True).map(tuple),
 )
 OPTIONAL = {
-    "name": WORDS,
+    "name": NAMES,
     "cwd": PATHS,
     "stdin": PATHS,
     "stdout": PATHS,
@@ -88,7 +94,7 @@ OPTIONAL = {
     "inherit_env": st.booleans(),
     "requeue": st.booleans(),
     "hold": st.booleans(),
-    "tags": st.lists(PATHS, max_size=3),
+    "tags": st.lists(NAMES.filter(bool), max_size=3),
     "env": st.dictionaries(st.text("ABCDEF_", min_size=1, max_size=4), WORDS, max_size=2),
     "native": NATIVE,
     "after": st.lists(

@@ -25,6 +25,8 @@ from drover.models._backend import (
     SubmitAnswer,
     Support,
 )
+from drover.models._checking import check_fields
+from drover.models._converting import MAX_ARRAY
 from drover.models._job import SYSTEM, USER, JobRecord, Progress
 from drover.models._outcome import (
     CONCLUSIVE,
@@ -39,7 +41,6 @@ from drover.models._outcome import (
 from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
 from drover.models._request import CancelVerdict, Request, Verb, Verdict
 from drover.models._spec import (
-    MAX_ARRAY,
     RESOURCE_FIELDS,
     SPEC_FIELDS,
     Array,
@@ -49,7 +50,6 @@ from drover.models._spec import (
     Resources,
     Retry,
     Transfer,
-    check_fields,
     fields_set,
     placed_in,
     script,

@@ -1,9 +1,14 @@
 """Refuse values of the wrong kind in fields that no converter reads."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, Final, TypeVar
 
-from drover.errors import InvalidSpecError
+from attrs import fields
+
+from drover.errors import InvalidSpecError, UnknownFieldError
+
+T = TypeVar("T")
 
 Kinds = Mapping[str, tuple[tuple[type, ...], str]]
 """By a field's name: the types that it may have, and what to give."""
@@ -34,3 +39,32 @@ def whole(name: str, value: object, minimum: int, maximum: int) -> None:
         raise InvalidSpecError(name, value, "give a whole number")
     if not minimum <= value <= maximum:
         raise InvalidSpecError(name, value, f"it lies between {minimum:,} and {maximum:,}")
+
+
+def check_fields(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse the first name in *given* that is not *known*.
+
+    Raises:
+        UnknownFieldError: With the nearest known name.
+    """
+    for name in given:
+        if name not in known:
+            raise UnknownFieldError(owner, name, known)
+
+
+def naming_near_misses(kind: type[T]) -> type[T]:
+    """Let a class of attrs refuse a field that it has not with the nearest, not a TypeError."""
+    made: Any = kind
+    make = made.__init__
+    known = tuple(attribute.name for attribute in fields(made))
+
+    @wraps(make)
+    def init(self: T, *args: Any, **given: Any) -> None:
+        try:
+            make(self, *args, **given)
+        except TypeError:
+            check_fields(kind.__name__, given, known)
+            raise
+
+    type.__setattr__(kind, "__init__", init)
+    return kind

@@ -12,6 +12,13 @@ from drover.models._quantities import parse_bytes, parse_instant, parse_seconds
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 EMPTY: Final = ()
 """The default of many fields, known by identity: most specifications have it."""
+MAX_ARRAY: Final = 1_000_000
+"""Most elements of one array; sites set Slurm's MaxArraySize to 1,001 or 100,001."""
+MAX_INDEX: Final = 2**31 - 1
+"""Largest index of an element: schedulers keep it in 32 bits."""
+_INDEX: Final = f"an index is a whole number from 0 to {MAX_INDEX:,}"
+_SIZE: Final = f"an array has 1 to {MAX_ARRAY:,} elements"
+NO_BYTES: Final = "it has a lone surrogate, which stands for no byte"
 PathText = str | bytes | os.PathLike[str]
 Span = float | str | timedelta
 Instant = float | str | datetime
@@ -91,7 +98,20 @@ def _path(name: str, value: object) -> str | None:
     text = os.fsdecode(cast("PathText", value))
     if "\0" in text or not text:
         raise InvalidSpecError(name, text, "a path is not empty and has no NUL character")
+    if not _has_bytes(text):
+        raise InvalidSpecError(name, text, NO_BYTES)
     return text
+
+
+def _has_bytes(text: str) -> bool:
+    """Tell whether a process can be given *text*: lone surrogates must stand for single bytes."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def to_source(value: PathText) -> str:
@@ -122,7 +142,10 @@ def to_longest_backoff(value: float) -> float:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidSpecError(name, value, "give a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidSpecError(name, value, "the number is too large") from None
 
 
 def to_exit_codes(value: Iterable[int]) -> frozenset[int]:
@@ -137,13 +160,17 @@ def to_exit_codes(value: Iterable[int]) -> frozenset[int]:
     return cast("frozenset[int]", codes)
 
 
+# One word, or words in no order.
+_NO_WORDS: Final = (str, bytes, dict, set, frozenset)
+
+
 def to_argv(value: Iterable[Word]) -> tuple[str, ...]:
     """Read `argv`."""
     given = cast("object", value)
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    if isinstance(given, _NO_WORDS) or not isinstance(given, Iterable):
         raise InvalidSpecError(
             "argv",
-            given,
+            value,
             "give a list of words, such as ['echo', 'hi']; for shell text use drover.script(...)",
         )
     words = tuple(map(_word, cast("Iterable[object]", given)))
@@ -159,6 +186,8 @@ def _word(given: object) -> str:
         raise InvalidSpecError("argv", word, "each word is a str, bytes or a path")
     if "\0" in word:
         raise InvalidSpecError("argv", word, "no argument can hold a NUL character")
+    if not _has_bytes(word):
+        raise InvalidSpecError("argv", word, NO_BYTES)
     return word
 
 
@@ -177,6 +206,8 @@ def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
         if not isinstance(text, str) or "\0" in text:
             # The value may be a secret: say only whose it is.
             raise InvalidSpecError("env", name, "its value must be text without NUL")
+        if not (_has_bytes(name) and _has_bytes(text)):
+            raise InvalidSpecError("env", name, NO_BYTES)
         out[name] = text
     return out
 
@@ -206,19 +237,29 @@ def to_indices(value: object) -> range | tuple[int, ...]:
     if isinstance(value, int) and not isinstance(value, bool):
         value = range(value)
     if isinstance(value, range):
-        if value and min(value[0], value[-1]) < 0:
-            raise InvalidSpecError("array.indices", value, "indices are whole numbers, 0 or more")
+        _check_span(value)
         return value
     if isinstance(value, str | bool) or not isinstance(value, Iterable):
         raise InvalidSpecError("array.indices", value, "give a number, a range or a list")
     indices: dict[int, None] = {}
     for index in cast("Iterable[object]", value):
-        if isinstance(index, bool) or not isinstance(index, int) or index < 0:
-            raise InvalidSpecError("array.indices", index, "indices are whole numbers, 0 or more")
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= MAX_INDEX:
+            raise InvalidSpecError("array.indices", index, _INDEX)
         if index in indices:
             raise InvalidSpecError("array.indices", index, "this index stands there twice")
         indices[index] = None
+        # A generator may have no end.
+        if len(indices) > MAX_ARRAY:
+            raise InvalidSpecError("array.indices", f"{MAX_ARRAY + 1:,} and more", _SIZE)
     return tuple(indices)
+
+
+def _check_span(span: range) -> None:
+    # Its ends, not its length: `len` takes no number above 2**63.
+    if span and not (0 <= span[0] <= MAX_INDEX and 0 <= span[-1] <= MAX_INDEX):
+        raise InvalidSpecError("array.indices", span, _INDEX)
+    if not 1 <= len(span) <= MAX_ARRAY:
+        raise InvalidSpecError("array.indices", len(span), _SIZE)
 
 
 def show_names(value: object) -> str:

@@ -58,10 +58,11 @@ def parse_seconds(field: str, value: object) -> float:
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidSpecError(field, value, 'give seconds as a number, or text such as "2h"')
-    seconds = _text_seconds(field, value) if isinstance(value, str) else float(value)
+    seconds = _text_seconds(field, value) if isinstance(value, str) else value
+    # Compared before it is made a float, which a very large int cannot be.
     if not 0 < seconds < MAX_QUANTITY:
         raise InvalidSpecError(field, value, "a duration is positive and finite")
-    return seconds
+    return float(seconds)
 
 
 def _text_seconds(field: str, text: str) -> float:

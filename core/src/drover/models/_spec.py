@@ -2,14 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from math import isfinite
 from typing import Any, Final, cast
 
 from attrs import Attribute, field, fields, frozen
 
-from drover.errors import InvalidSpecError, UnknownFieldError
-from drover.models._checking import TEXT, YES_OR_NO, Kinds, check_kinds, whole
+from drover.errors import InvalidSpecError
+from drover.models._checking import (
+    TEXT,
+    YES_OR_NO,
+    Kinds,
+    check_kinds,
+    naming_near_misses,
+    whole,
+)
 from drover.models._converting import (
     EMPTY,
+    MAX_ARRAY,
     NOTHING,
     PathText,
     show_names,
@@ -40,8 +49,6 @@ from drover.models._converting import (
 )
 from drover.models._outcome import RETRYABLE, Reason
 
-MAX_ARRAY: Final = 1_000_000
-"""Most elements of one array; sites set Slurm's MaxArraySize to 1,001 or 100,001."""
 MAX_COUNT: Final = 1_000_000
 """Most tasks, cpus, gpus or nodes: more is a typing error on any machine there is."""
 MAX_PRIORITY: Final = 2**31 - 1
@@ -65,14 +72,21 @@ def _condition(value: Condition | str) -> Condition:
         raise InvalidSpecError("after.condition", value, f"give one of {words}") from None
 
 
+def _is_id(_owner: object, _attribute: "Attribute[str]", value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidSpecError("after.job", value, "give the job's id, or the job")
+
+
+@naming_near_misses
 @frozen(kw_only=True)
 class Dependency:
     """Another job of the same store, and what it must have come to."""
 
-    job: str
+    job: str = field(validator=_is_id)
     condition: Condition = field(default=Condition.SUCCEEDED, converter=_condition)
 
 
+@naming_near_misses
 @frozen(kw_only=True)
 class Transfer:
     """A file or folder that moves between the client and the job's working directory."""
@@ -96,6 +110,7 @@ _RESOURCE_KINDS: Final[Kinds] = {
 }
 
 
+@naming_near_misses
 @frozen(kw_only=True)
 class Resources:
     """What a job needs. Sizes in bytes, times in seconds, both also as text with a unit."""
@@ -155,6 +170,7 @@ def _retry_words() -> str:
     return "a retry can be asked for on " + ", ".join(sorted(RETRYABLE))
 
 
+@naming_near_misses
 @frozen(kw_only=True)
 class Retry:
     """How often and after what an attempt that failed is followed by another."""
@@ -186,6 +202,7 @@ class Retry:
         return min(self.max_backoff_s, self.backoff_s * self.factor ** min(failures - 1, 64))
 
 
+@naming_near_misses
 @frozen(kw_only=True)
 class Array:
     """Many jobs of one specification, told apart by an index.
@@ -201,10 +218,8 @@ class Array:
 
     def __attrs_post_init__(self) -> None:
         """Refuse an empty array, and a limit that would let no element run."""
-        if not 1 <= len(self.indices) <= MAX_ARRAY:
-            raise InvalidSpecError(
-                "array.indices", len(self.indices), f"an array has 1 to {MAX_ARRAY:,} elements"
-            )
+        if not self.indices:
+            raise InvalidSpecError("array.indices", self.indices, "an array has at least one")
         if self.max_running is not None:
             whole("array.max_running", self.max_running, 1, MAX_ARRAY)
 
@@ -274,13 +289,35 @@ _SPEC_KINDS: Final[Kinds] = {
 _KINDS_SEEN: Final[set[tuple[type, ...]]] = set()
 
 
-def _check_native(native: Mapping[str, object]) -> None:
+def _check_native(native: Mapping[object, object]) -> None:
     for name, options in native.items():
+        if not isinstance(name, str):
+            raise InvalidSpecError("native", name, "a backend's name is text")
         if not isinstance(options, Mapping):
             raise InvalidSpecError(f"native.{name}", options, "give a mapping of options")
+        for option, value in cast("Mapping[object, object]", options).items():
+            if not isinstance(option, str):
+                raise InvalidSpecError(f"native.{name}", option, "an option's name is text")
+            if not _is_plain(value):
+                raise InvalidSpecError(
+                    f"native.{name}.{option}", value, "give text, numbers, or lists of them"
+                )
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether JSON can hold a value, and give back the same."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, cast("Sequence[object]", value)))
+    if isinstance(value, dict):
+        entries = cast("Mapping[object, object]", value).items()
+        return all(isinstance(name, str) and _is_plain(entry) for name, entry in entries)
+    return value is None or isinstance(value, str | int)
 
 
 # Not slotted, for the same reason as JobRecord: `placed_in` copies it by its dict.
+@naming_near_misses
 @frozen(kw_only=True, slots=False)
 class JobSpec:
     """One command and everything asked of the system that runs it.
@@ -348,7 +385,7 @@ class JobSpec:
             check_kinds(self, "", _SPEC_KINDS)
             _KINDS_SEEN.add(kinds)
         if self.native:
-            _check_native(self.native)
+            _check_native(cast("Mapping[object, object]", self.native))
         if self.name is not None and ("\0" in self.name or len(self.name) > 1024):
             raise InvalidSpecError("name", self.name, "at most 1,024 characters, no NUL")
         if self.join_output and self.stderr is not None:
@@ -387,17 +424,6 @@ def placed_in(spec: JobSpec, cwd: str) -> JobSpec:
     copy = object.__new__(JobSpec)
     object.__setattr__(copy, "__dict__", known)
     return copy
-
-
-def check_fields(owner: str, given: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse the first name in *given* that is not *known*.
-
-    Raises:
-        UnknownFieldError: With the nearest known name.
-    """
-    for name in given:
-        if name not in known:
-            raise UnknownFieldError(owner, name, known)
 
 
 def script(text: str, *, shell: str = "/bin/sh") -> tuple[str, ...]:
