@@ -5,9 +5,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from local_bench import Bench
 
-from drover.models import Phase, Reason, Resources, Started, Stream
+from drover.models import Phase, Reason, Resources, Started, Stream, _converting
 
 
 def test_a_job_runs_and_its_exit_code_is_true(up: Bench) -> None:
@@ -136,17 +137,27 @@ def test_files_are_private_whatever_the_umask(bench: Bench, mask: int) -> None:
 
 def _failures(folder: Path) -> dict[str, tuple[dict[str, object], str]]:
     (folder / "plain").write_text("x")
-    (folder / "bad").write_text("#!/no/such/shell\n")
-    (folder / "bad").chmod(0o755)
-    (folder / "text").write_text("echo hi\n")
-    (folder / "text").chmod(0o755)
+    for name, content in {
+        "bad": b"#! /no/such/shell -x\n",
+        "folder": b"#!/tmp\n",
+        "dos": b"#!/bin/sh\r\necho hi\r\n",
+        "text": b"echo hi\n",
+        "empty": b"",
+        "program": b"\x7fELF" + bytes(100),
+    }.items():
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o755)
     os.mkfifo(folder / "pipe")
     return {
         "missing": ({"argv": ("no-such",)}, "command 'no-such': not found in the job's PATH"),
         "path": ({"argv": ("./no",)}, "command './no': no such file"),
         "mode": ({"argv": ("./plain",)}, "command './plain': it is not executable"),
         "folder": ({"argv": ("/tmp",)}, "command '/tmp': it is a folder"),
-        "shebang": ({"argv": ("./bad",)}, "its first line names '/no/such/shell'"),
+        "shebang": ({"argv": ("./bad",)}, "interpreter '/no/such/shell', which is not there"),
+        "shebang folder": ({"argv": ("./folder",)}, "interpreter '/tmp', which cannot be executed"),
+        "dos": ({"argv": ("./dos",)}, "'/bin/sh\\r', which is not there; the line ends with a car"),
+        "empty": ({"argv": ("./empty",)}, "a script needs a first line"),
+        "program": ({"argv": ("./program",)}, "made for another kind of machine"),
         "format": ({"argv": ("./text",)}, "a script needs a first line"),
         "cwd": ({"cwd": "/no/where"}, "working directory '/no/where': no such file"),
         "file": ({"cwd": str(folder / "plain")}, "not a directory"),
@@ -166,6 +177,27 @@ def test_what_cannot_start_says_exactly_why(up: Bench) -> None:
 
         assert (Reason.LAUNCH_FAILED, Started.NO) == (end.reason, end.started), name
         assert message in end.message, name
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cwd": "/\ud800"}, {"stdin": "\ud800"}, {"variables": {"A": "secret\ud800"}}]
+)
+def test_text_that_cannot_be_written_here_harms_its_job_alone(
+    up: Bench, monkeypatch: pytest.MonkeyPatch, fields: dict[str, object]
+) -> None:
+    """What is text in the engine's locale need not be in the agent's, which must not die of it."""
+    monkeypatch.setattr(_converting, "_has_bytes", lambda _text: True)
+    pid = up.status()["pid"]
+    rest = {name: value for name, value in fields.items() if name != "variables"}
+    attempt = evolve(up.attempt("true", **rest), variables=fields.get("variables", {}))
+    up.backend.drover_submit([attempt])
+    end = up.end(attempt)
+
+    assert (Reason.LAUNCH_FAILED, Started.NO) == (end.reason, end.started)
+    assert r"'\ud800' cannot be written in utf-8" in end.message
+    assert "secret" not in end.message
+    assert 0 == up.end(up.submit("true")).exit_code
+    assert pid == up.status()["pid"]
 
 
 def test_a_command_that_appears_later_is_found(up: Bench) -> None:

@@ -163,11 +163,16 @@ class Runner:
             return
         job.phase = RUNNING
         self.running += 1
-        job.environment = _environment(job)
         try:
+            job.environment = _environment(job)
             pid = self._spawner.spawn(job)
         except LaunchError as exc:
             self._not_launched(job, str(exc))
+            return
+        except UnicodeEncodeError as exc:
+            # Not shown whole: it may be the value of a variable.
+            letter = ascii(exc.object[exc.start : exc.end])
+            self._not_launched(job, f"text with {letter} cannot be written in {exc.encoding} here")
             return
         before = boot_ns()
         job.started_at = time.time()

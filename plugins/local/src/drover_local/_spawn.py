@@ -172,7 +172,7 @@ def explain(exc: OSError, path: str, what: dict[str, Any]) -> str:
         or _check_output("stdout", what["stdout"])
         or _check_output("stderr", what.get("stderr", "/dev/null"))
         or _check_command(path)
-        or f"command {_show(path)}: {_why(exc)}{_interpreter(exc, path)}"
+        or f"command {_show(path)}: {_why_not_executed(exc, path)}"
     )
 
 
@@ -204,18 +204,27 @@ def _check_command(path: str) -> str:
     return ""
 
 
-def _interpreter(exc: OSError, path: str) -> str:
+def _why_not_executed(exc: OSError, path: str) -> str:
+    """Say what is wrong with a file that is there and is executable."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline(256)
+    except OSError:
+        line = b""
     if exc.errno == errno.ENOEXEC:
-        return "; a script needs a first line such as #!/bin/sh"
-    if exc.errno == errno.ENOENT:
-        try:
-            with open(path, "rb") as file:
-                line = file.readline(256)
-        except OSError:
-            return ""
-        if line.startswith(b"#!"):
-            return f"; its first line names {_show(os.fsdecode(line[2:].strip()))}"
-    return ""
+        return f"{_why(exc)}; {_FORMATS.get(line[:4], _NO_SCRIPT)}"
+    if exc.errno in {errno.ENOENT, errno.EACCES} and line.startswith(b"#!"):
+        # The kernel's words are about the interpreter, not about the script.
+        word = line[2:].strip(b" \t\n").replace(b"\t", b" ").partition(b" ")[0]
+        name = _show(os.fsdecode(word))
+        ending = "; the line ends with a carriage return" if b"\r" in word else ""
+        wrong = "is not there" if exc.errno == errno.ENOENT else "cannot be executed"
+        return f"its first line names the interpreter {name}, which {wrong}{ending}"
+    return _why(exc)
+
+
+_NO_SCRIPT: Final = "a script needs a first line such as #!/bin/sh"
+_FORMATS: Final = {b"\x7fELF": "it is damaged, or made for another kind of machine"}
 
 
 def _show(path: str) -> str:
