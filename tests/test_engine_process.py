@@ -13,6 +13,7 @@ import pytest
 import drover
 from drover import Job, Session, State
 from drover._store import process_started
+from drover.errors import EngineUnavailableError
 
 WAIT_S = 30.0
 
@@ -223,3 +224,27 @@ def test_another_process_reads_what_one_wrote(session: Session) -> None:
     )
 
     assert ("['0\\n', '1\\n', '2\\n']\n['Submitted']\n", "") == (done.stdout, done.stderr)
+
+
+def test_settings_that_broke_meanwhile_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not after twenty seconds, nor in a log alone; the job is kept and runs once it is mended."""
+    monkeypatch.chdir(tmp_path)
+    settings = tmp_path / "drover.toml"
+    settings.write_text("[backends.local]\nidle_s = 1\n")
+    with drover.open(tmp_path / "home") as opened:
+        settings.write_text("[backends.local\n")
+        began = time.monotonic()
+
+        with pytest.raises(EngineUnavailableError, match=r"drover\.toml.*line 1.*Jobs are kept"):
+            submit(opened, "exit 7")
+
+        assert 10 > time.monotonic() - began
+        (job,) = opened.jobs()
+        settings.write_text("[backends.local]\nidle_s = 1\n")
+        assert 7 == job.wait(WAIT_S).exit_code
+        # One that works has read what it needs.
+        settings.write_text("[backends.local\n")
+        assert 3 == submit(opened, "exit 3").wait(WAIT_S).exit_code
+        opened.engine_stop()

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from drover._plugins import scrubbed
 from drover._store import Store, SystemClock, host_name
-from drover.config import load, setting_variables
+from drover.config import Config, setting_variables
 from drover.errors import EngineUnavailableError
 
 LOG: Final = "engine.log"
 START_S: Final = 20.0
 """How long a client waits for an engine to take the lease: Python's start on a busy machine."""
 _POLL_S: Final = 0.01
+_LAST_WORDS: Final = 2000
 
 
 def engine_info(log: Path) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def engine_info(log: Path) -> dict[str, Any]:
     }
 
 
-def main(home: Path, project: Path | None, idle_s: float | None) -> int:
+def main(home: Path, config: Config, idle_s: float | None) -> int:
     """Run an engine in this process until it leaves.
 
     Returns:
@@ -45,7 +46,6 @@ def main(home: Path, project: Path | None, idle_s: float | None) -> int:
 
     log = home / LOG
     _log_to(log)
-    config = load(project or home)
     store = Store.open(home)
     loop = EngineLoop(store, config, engine_info(log), idle_s=idle_s)
     # What lives long is frozen; records come and go without cycles worth a frequent look.
@@ -101,7 +101,15 @@ def start(home: Path, project: Path | None) -> None:
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise EngineUnavailableError(str(home), str(exc), str(log)) from exc
     if done.returncode:
-        raise EngineUnavailableError(str(home), f"it left with {done.returncode}", str(log))
+        raise EngineUnavailableError(str(home), _why_left(done.returncode, log), str(log))
+
+
+def _why_left(code: int, log: Path) -> str:
+    """Give the last words of an engine that left before it took up work."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_WORDS))
+        lines = file.read().decode("utf-8", "backslashreplace").strip().splitlines()
+    return f"it left with {code}" + (f": {lines[-1]}" if lines else "")
 
 
 def ensure(store: Store, project: Path | None) -> None:
