@@ -119,8 +119,8 @@ def test_what_jobs_are_told_is_no_setting(project: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("bakend = 1", ["'bakend' is not known", "backend, backends"]),
-        ("[engine]\nidle = 1", ["'engine.idle' is not known", "[engine] are: idle_s"]),
+        ("bakend = 1", ["'bakend' is not known; did you mean 'backend'?", "backend, backends"]),
+        ("[engine]\nidle = 1", ["not known; did you mean 'idle_s'?", "[engine] are: idle_s"]),
         ("engine = 1", ["'engine' is not known"]),
         ("backend = ", ["cannot be read"]),
         ("[backends]\nlocal = 3", ["backends.local", "table"]),

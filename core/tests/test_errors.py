@@ -65,6 +65,7 @@ SAMPLES: list[tuple[DroverError, list[str]]] = [
         errors.MisspeltHookError("p", "drover_sumbit", ["drover_submit"]),
         ["'p'", "drover_sumbit", "did you mean 'drover_submit'?"],
     ),
+    (errors.MisspeltHookError("p", "x", ["drover_submit"]), ["there is no such hook. See:"]),
     (
         errors.BrokenPluginError("p", "ImportError: no x", "Traceback ..."),
         ["'p'", "loading", "ImportError: no x"],
@@ -119,6 +120,29 @@ def test_a_message_reads_as_part_of_a_sentence(error: DroverError) -> None:
     assert not text[0].isupper()
     assert "\n" not in text
     assert len(text) < 400
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UnknownJobError("a" * 10**7),
+        errors.AmbiguousJobError("a" * 10**7, ["a1", "a2"]),
+        errors.UnknownBackendError("a" * 10**7, ["local"]),
+        errors.UnknownFieldError("JobSpec", "a" * 10**7, ["argv"]),
+        errors.KeyConflictError("a" * 10**7, "j1"),
+        errors.InvalidSpecError("name", "a" * 10**7, "too long"),
+        errors.UnreadableReplyError("sacct", "a" * 10**7, "9 fields"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_megabytes_of_input_are_not_said_back(error: DroverError) -> None:
+    """What was pasted by mistake must not fill the screen, nor be compared for minutes."""
+    assert len(str(error)) < 400
+
+
+@pytest.mark.parametrize("error", [sample for sample, _ in SAMPLES])
+def test_a_sentence_ends_once(error: DroverError) -> None:
+    assert ".." not in str(error).replace("...", "")
 
 
 @pytest.mark.parametrize("error", [sample for sample, _ in SAMPLES])

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 import platformdirs
 from attrs import field, frozen
 
-from drover.errors import ConfigError
+from drover.errors import ConfigError, did_you_mean
 
 FILE: Final = "drover.toml"
 _TOP: Final = ("backend", "backends", "engine", "home", "plugins")
@@ -147,8 +147,11 @@ def _check(setting: Setting) -> None:
             _check_value(setting)
             return
         known, owner = _ENGINE, "[engine]"
+    word = rest if top in _TOP and rest else setting.key
     raise ConfigError(
-        setting.origin, f"{setting.key!r} is not known; {owner} are: {', '.join(known)}"
+        setting.origin,
+        f"{setting.key!r} is not known{did_you_mean(word, known)} "
+        f"{owner.capitalize()} are: {', '.join(known)}",
     )
 
 

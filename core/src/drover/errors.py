@@ -10,7 +10,7 @@ Each carries its facts as attributes; the message is built from them and says wh
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from drover.states import State
 
@@ -44,9 +44,14 @@ def _made_again(
     return error
 
 
-def _did_you_mean(word: str, known: Sequence[str]) -> str:
-    near = get_close_matches(word, known, n=1)
+def did_you_mean(word: str, known: Sequence[str]) -> str:
+    """Write the end of a sentence about a word that is not *known*: the nearest, if one is near."""
+    # A word of megabytes is near to nothing, and would take minutes to compare.
+    near = get_close_matches(word[:_LONGEST], known, n=1)
     return f"; did you mean {near[0]!r}?" if near else "."
+
+
+_LONGEST: Final = 100
 
 
 class InvalidSpecError(UserError):
@@ -63,7 +68,7 @@ class UnknownFieldError(UserError):
     def __init__(self, owner: str, field: str, known: Sequence[str]) -> None:
         self.owner, self.field, self.known = owner, field, tuple(known)
         super().__init__(
-            f"{owner} has no field {field!r}{_did_you_mean(field, known)} "
+            f"{owner} has no field {_short(field)}{did_you_mean(field, known)} "
             f"Known fields: {', '.join(sorted(known))}"
         )
 
@@ -89,7 +94,7 @@ class UnknownBackendError(UserError):
         listed = ", ".join(known) or "none"
         cure = f"pip install {distribution}" if distribution else "drover backends"
         super().__init__(
-            f"no backend named {name!r}{_did_you_mean(name, known)} Installed: {listed}. "
+            f"no backend named {_short(name)}{did_you_mean(name, known)} Installed: {listed}. "
             f"Try: {cure}"
         )
 
@@ -100,7 +105,7 @@ class UnknownJobError(UserError):
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         super().__init__(
-            f"no job {job_id!r} in this store. See: drover ps --all, or choose "
+            f"no job {_short(job_id)} in this store. See: drover ps --all, or choose "
             "another store with --home"
         )
 
@@ -111,7 +116,7 @@ class AmbiguousJobError(UserError):
     def __init__(self, prefix: str, matches: Sequence[str]) -> None:
         self.prefix, self.matches = prefix, tuple(matches)
         shown = ", ".join(matches[:5]) + (", ..." if len(matches) > 5 else "")
-        super().__init__(f"{prefix!r} fits several jobs: {shown}. Type more of the id")
+        super().__init__(f"{_short(prefix)} fits several jobs: {shown}. Type more of the id")
 
 
 class DependencyCycleError(UserError):
@@ -130,7 +135,7 @@ class KeyConflictError(UserError):
     def __init__(self, key: str, job_id: str) -> None:
         self.key, self.job_id = key, job_id
         super().__init__(
-            f"key {key!r} belongs to job {job_id}, which has another specification. "
+            f"key {_short(key)} belongs to job {job_id}, which has another specification. "
             "Use another key, or the same specification to get that job"
         )
 
@@ -189,7 +194,7 @@ class PluginError(DroverError):
     def __init__(self, plugin: str, hook: str, why: str = "") -> None:
         self.plugin, self.hook, self.why = plugin, hook, why
         super().__init__(
-            f"plugin {plugin!r} failed in {hook}{': ' + why if why else ''}. "
+            f"plugin {plugin!r} failed in {hook}{': ' + why.removesuffix('.') if why else ''}. "
             f"See: drover doctor {plugin}"
         )
 
@@ -199,7 +204,7 @@ class MisspeltHookError(PluginError):
 
     def __init__(self, plugin: str, hook: str, known: Sequence[str]) -> None:
         self.known = tuple(known)
-        super().__init__(plugin, hook, f"there is no such hook{_did_you_mean(hook, known)}")
+        super().__init__(plugin, hook, f"there is no such hook{did_you_mean(hook, known)}")
 
 
 class BrokenPluginError(PluginError):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psutil
 from attrs import frozen
 
-from drover.errors import ConfigError, InvalidSpecError
+from drover.errors import ConfigError, InvalidSpecError, did_you_mean
 from drover.models import parse_bytes, parse_seconds
 
 KNOWN: Final = ("cpus", "grace_s", "gpus", "idle_s", "kill_leftovers", "memory", "window")
@@ -57,7 +57,8 @@ def read_config(name: str, table: Mapping[str, Any]) -> LocalConfig:
     origin = f"[backends.{name}]"
     for key in table:
         if key not in KNOWN:
-            raise ConfigError(origin, f"unknown key {key!r}; known: {', '.join(KNOWN)}")
+            near = did_you_mean(key, KNOWN)
+            raise ConfigError(origin, f"unknown key {key!r}{near} Known: {', '.join(KNOWN)}")
     try:
         cpus = _count("cpus", table["cpus"]) if "cpus" in table else available_cpus()
         window = _WINDOW + _WINDOW_PER_SLOT * cpus
