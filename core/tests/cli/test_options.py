@@ -188,7 +188,17 @@ def test_a_wrong_value_is_a_usage_error(call: Any, session: Any, words: tuple[st
     assert [] == session.asked
 
 
-@pytest.mark.parametrize("words", [("--memory", "lots"), ("--wall-time", "soon"), ("--array", "0")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--memory", "lots"),
+        ("--wall-time", "soon"),
+        ("--array", "0"),
+        ("--array", "9" * 30),
+        ("--array", "0-9999999999999,7"),
+        ("--array", "0-5,3"),
+    ],
+)
 def test_a_value_that_no_backend_could_use_is_named(
     call: Any, session: Any, words: tuple[str, ...]
 ) -> None:

@@ -94,6 +94,14 @@ def test_submit_many_stores_nothing_if_one_is_wrong(session: Session) -> None:
         ({"tags": 3}, InvalidSpecError),
         ({"after": ["nope"]}, UnknownJobError),
         ({"parent": "nope"}, UnknownJobError),
+        ({"after": [""]}, UnknownJobError),
+        ({"key": ""}, InvalidSpecError),
+        ({"key": 7}, InvalidSpecError),
+        ({"key": "k" * 10 * 2**20}, InvalidSpecError),
+        ({"backend": ""}, InvalidSpecError),
+        ({"backend": 7}, InvalidSpecError),
+        ({"allow": 7}, InvalidSpecError),
+        ({"allow": ["queue", 7]}, InvalidSpecError),
     ],
 )
 def test_what_cannot_be_is_refused_and_not_stored(
@@ -102,6 +110,29 @@ def test_what_cannot_be_is_refused_and_not_stored(
     with pytest.raises(error):
         session.submit(["x"], **fields)
     assert [] == session.jobs()
+
+
+@pytest.mark.parametrize("wrong", ["echo", 7, None, {"argv": ["x"]}])
+def test_submit_many_takes_no_words(session: Session, wrong: Any) -> None:
+    """One wrong entry is named as that, and nothing is stored of the others."""
+    with pytest.raises(InvalidSpecError, match="argv"):
+        session.submit_many([JobSpec(argv=["x"]), wrong])
+    assert [] == session.jobs()
+
+
+@pytest.mark.parametrize("wrong", [7, b"a", None])
+def test_an_id_is_text(session: Session, wrong: Any) -> None:
+    with pytest.raises(InvalidSpecError, match="id="):
+        session.job(wrong)
+
+
+def test_a_state_may_be_a_word(session: Session, submit: Submit) -> None:
+    job = submit(hold=True)
+
+    assert [job] == session.jobs(state=["NEW", State.WAITING])
+    assert [] == session.jobs(state="SUCCEEDED")
+    with pytest.raises(InvalidSpecError, match="state='RUNING'"):
+        session.jobs(state="RUNING")
 
 
 def test_an_ignored_field_may_be_allowed(session: Session) -> None:

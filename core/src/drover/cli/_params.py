@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -171,7 +171,7 @@ class ArrayIndices(_ArrayType):
             )
 
 
-def _indices(text: str) -> range | tuple[int, ...]:
+def _indices(text: str) -> Iterable[int]:
     """Read a count, a range or a list.
 
     Raises:
@@ -182,7 +182,8 @@ def _indices(text: str) -> range | tuple[int, ...]:
     parts = [_span(part) for part in text.split(",")]
     if len(parts) == 1:
         return parts[0]
-    return tuple(index for part in parts for index in part)
+    # A generator: it is read to its end only where that is not too far.
+    return (index for part in parts for index in part)
 
 
 def _span(text: str) -> range:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
 
 from drover import _engine
 from drover._plugins import Backend, BackendContext
@@ -35,6 +35,7 @@ from drover.session._submission import (
     SpecLike,
     Submission,
     as_spec,
+    check_key,
     plan_of,
     same_as_before,
     user_name,
@@ -114,7 +115,8 @@ class Session:
         Args:
             given: An argv, or a specification.
             backend: `None`: the session's default.
-            key: Unique in the store: a second call with it returns the job of the first.
+            key: Unique in the store: a second call with it returns the job of the first. 1 to
+                1,024 characters.
             allow: Fields that the backend may ignore.
             fields: Fields of JobSpec.
 
@@ -125,9 +127,9 @@ class Session:
             UserError: Something about the specification cannot be; nothing was stored.
             StoreError: The store cannot be written; nothing was stored.
         """
-        name = backend or self.default_backend
         spec = as_spec(given, fields)
-        submission = Submission(self, name, _fields_list(allow))
+        check_key(key)
+        submission = Submission(self, self._backend_name(backend), _fields_list(allow))
         now = self.store.clock.time()
         with self.store.read() as reader:
             draft = submission.draft(submission.check(with_full_ids(spec, reader)), key, now)
@@ -152,7 +154,8 @@ class Session:
         Raises:
             UserError: A specification cannot be; nothing was stored.
         """
-        submission = Submission(self, backend or self.default_backend, _fields_list(allow))
+        submission = Submission(self, self._backend_name(backend), _fields_list(allow))
+        specs = [as_spec(spec, {}) for spec in specs]
         now = self.store.clock.time()
         with self.store.read() as reader:
             checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
@@ -175,8 +178,15 @@ class Session:
         Raises:
             UserError: The specification itself cannot be.
         """
-        name = backend or self.default_backend
+        name = self._backend_name(backend)
         return plan_of(self, self.prepare(as_spec(given, fields), name), name)
+
+    def _backend_name(self, given: object) -> str:
+        if given is None:
+            return self.default_backend
+        if not isinstance(given, str) or not given:
+            raise InvalidSpecError("backend", given, "give a backend's name, or None")
+        return given
 
     def prepare(self, spec: JobSpec, backend: str) -> JobSpec:
         """Let plugins change a specification.
@@ -195,6 +205,8 @@ class Session:
             UnknownJobError: There is none.
             AmbiguousJobError: Several begin so.
         """
+        if not isinstance(cast("object", job_id), str):
+            raise InvalidSpecError("id", job_id, "give the id of a job as text")
         with self.store.read() as reader:
             full, is_array = reader.resolve(job_id)
         return JobArray(self, full) if is_array else Job(self, full)
@@ -202,7 +214,7 @@ class Session:
     def jobs(
         self,
         *,
-        state: State | Iterable[State] | None = None,
+        state: State | str | Iterable[State | str] | None = None,
         tag: str | None = None,
         name: str | None = None,
         backend: str | None = None,
@@ -212,7 +224,7 @@ class Session:
         """List jobs, newest first; an array by its elements.
 
         Args:
-            state: One or several.
+            state: One or several, also as words.
             tag: Jobs that have it.
             name: The exact name.
             backend: Where they run.
@@ -506,19 +518,34 @@ class Session:
         return _doctor.diagnose(self, backend)
 
 
-def _fields_list(allow: Sequence[str]) -> tuple[str, ...]:
-    return tuple(allow.split(",")) if isinstance(allow, str) else tuple(allow)
+def _fields_list(allow: object) -> tuple[str, ...]:
+    if isinstance(allow, str):
+        return tuple(allow.split(","))
+    names = tuple(cast("Iterable[object]", allow)) if isinstance(allow, Iterable) else (allow,)
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidSpecError("allow", name, "give names of fields")
+    return cast("tuple[str, ...]", names)
 
 
 def _filter(
-    state: State | Iterable[State] | None,
+    state: State | str | Iterable[State | str] | None,
     tag: str | None,
     name: str | None,
     backend: str | None,
     array: str | None,
 ) -> JobFilter:
-    states = None if state is None else (state,) if isinstance(state, State) else tuple(state)
+    states = (
+        None if state is None else tuple(map(_state, [state] if isinstance(state, str) else state))
+    )
     return JobFilter(states=states, tag=tag, name=name, backend=backend, array=array)
+
+
+def _state(word: str) -> State:
+    try:
+        return State(word)
+    except ValueError:
+        raise InvalidSpecError("state", word, f"give one of {', '.join(State)}") from None
 
 
 def _listed(jobs: Iterable[JobLike] | JobLike) -> Iterable[JobLike]:

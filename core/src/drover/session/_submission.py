@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from drover.session._session import Session
 
 SpecLike = JobSpec | Sequence[str]
+MAX_KEY: Final = 1024
 _NOT_PLANNED: Final = ("argv", "name", "env", "tags", "cwd", "stdin", "stdout", "stderr", "after")
 
 
@@ -59,6 +60,16 @@ def as_spec(given: SpecLike, fields: Mapping[str, Any]) -> JobSpec:
     if isinstance(given, JobSpec):
         return evolve(given, **fields) if fields else given
     return JobSpec(argv=given, **fields)
+
+
+def check_key(key: object) -> None:
+    """Refuse what is no key: an empty one is a variable that was not set, and fits all.
+
+    Raises:
+        InvalidSpecError: It is none.
+    """
+    if key is not None and not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY):
+        raise InvalidSpecError("key", key, f"give text of 1 to {MAX_KEY:,} characters")
 
 
 class Submission:
