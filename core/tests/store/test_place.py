@@ -150,6 +150,54 @@ def test_a_file_that_is_no_database_is_refused(
     assert content == (home / "store.db").read_bytes()
 
 
+def test_a_database_that_lost_its_content_is_no_new_one(home: Path, open_store: Open) -> None:
+    """SQLite takes an empty file for a new database: all jobs would be gone without a word."""
+    store = open_store()
+    store.insert(draft())
+    store.close()
+    (home / "store.db").write_bytes(b"")
+
+    with pytest.raises(StoreUnusableError, match=r"lost its content. Restore store\.db"):
+        open_store()
+
+
+def test_an_empty_file_without_a_key_is_a_store_that_is_being_made(
+    home: Path, open_store: Open
+) -> None:
+    """Who makes a store may be killed before the first table is in it."""
+    home.mkdir(mode=0o700)
+    (home / "store.db").touch(mode=0o600)
+
+    assert [] == open_store().insert()
+
+
+def test_a_store_can_be_begun_anew(home: Path, open_store: Open) -> None:
+    """What the messages tell people to do must work."""
+    store = open_store()
+    store.insert(draft())
+    store.close()
+    (home / "store.db").rename(home / "old.db")
+
+    assert 1 == len(open_store().insert(draft()))
+
+
+def test_a_folder_in_the_place_of_the_database_is_refused(home: Path, open_store: Open) -> None:
+    (home / "store.db").mkdir(parents=True)
+
+    with pytest.raises(StoreUnusableError, match=r"store\.db is no file. Restore"):
+        open_store()
+
+
+def test_a_schema_that_nobody_made_is_refused(home: Path, open_store: Open) -> None:
+    open_store().close()
+    with sqlite3.connect(home / "store.db") as raw:
+        raw.execute("PRAGMA user_version = -1")
+    raw.close()
+
+    with pytest.raises(StoreUnusableError, match="no drover has made schema -1"):
+        open_store()
+
+
 def test_a_database_of_another_program_is_refused(home: Path, open_store: Open) -> None:
     home.mkdir(mode=0o700)
     with sqlite3.connect(home / "store.db") as raw:

@@ -15,6 +15,12 @@ from drover.errors import StoreElsewhereError, StoreUnusableError
 DATABASE: Final = "store.db"
 
 
+# The log beside it as well: SQLite would put what it holds into the new one.
+RESTORE: Final = (
+    "Restore store.db from a backup, or move the files store.db* away to begin a new store"
+)
+
+
 class NetworkFileSystemWarning(UserWarning):
     """Say that a store lies where file locks cannot be trusted."""
 
@@ -51,6 +57,22 @@ def make_private_file(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
+
+
+def refuse_what_is_no_file(database: Path) -> None:
+    """Refuse a folder in the database's place, and a database that has lost its content.
+
+    SQLite takes an empty file for a new database, and all jobs would be gone without a word. The
+    key is made after the tables: beside it the database was not empty once.
+
+    Raises:
+        StoreUnusableError: It says what to do.
+    """
+    folder = str(database.parent)
+    if not database.is_file():
+        raise StoreUnusableError(folder, f"{DATABASE} is no file. {RESTORE}")
+    if database.stat().st_size == 0 and (database.parent / "key").exists():
+        raise StoreUnusableError(folder, f"{DATABASE} has lost its content. {RESTORE}")
 
 
 @frozen(kw_only=True)

@@ -12,9 +12,11 @@ from drover._store import _lease, _schema
 from drover._store._host import SystemClock
 from drover._store._place import (
     DATABASE,
+    RESTORE,
     identity_of,
     make_private,
     make_private_file,
+    refuse_what_is_no_file,
     warn_if_shared,
     why_read_only,
 )
@@ -69,6 +71,8 @@ class Store:
                 make_private(home)
                 make_private_file(database)
                 warn_if_shared(database)
+            else:
+                refuse_what_is_no_file(database)
             connection = _connect(database)
         except (sqlite3.DatabaseError, OSError) as exc:
             raise StoreUnusableError(str(home), _cure(exc)) from exc
@@ -270,6 +274,8 @@ def _prepare(connection: sqlite3.Connection, database: Path, clock: Clock) -> No
         return
     if version > _schema.SUPPORTED:
         raise StoreVersionError(str(database.parent), version, _schema.SUPPORTED)
+    if version < 0:
+        raise StoreUnusableError(str(database.parent), f"no drover has made schema {version}")
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -305,10 +311,12 @@ def _cure(exc: BaseException) -> str:
     text = str(exc)
     if "locked" in text:
         return f"{text}: another process has been writing for {BUSY_S:g} s"
-    if "malformed" in text or "not a database" in text:
-        return f"{text}. Restore store.db from a backup, or move it away to begin a new store"
+    if any(word in text for word in ("malformed", "not a database", "disk I/O error")):
+        return f"{text}. {RESTORE}"
     if "full" in text:
         return f"{text}: free some space, nothing was lost"
+    if "unable to open" in text:
+        return f"{text}: look at the permissions of the folder and of the files store.db*"
     return text
 
 
