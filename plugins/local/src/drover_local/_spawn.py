@@ -58,7 +58,7 @@ class Spawner:
         self._away = True
         self._make_shards(what)
         for name in ("stdin", "stdout", "stderr"):
-            self._refuse_fifo(name, what.get(name))
+            self._refuse_no_file(name, what.get(name))
         path = self._resolve(what["argv"][0], job.environment)
         try:
             return self._start(path, what, job)
@@ -122,8 +122,9 @@ class Spawner:
             raise LaunchError(f"folder for output {_show(shard)}: {_why(exc)}") from None
         self._shards.add(shard)
 
-    def _refuse_fifo(self, name: str, path: str | None) -> None:
-        # Opening one waits for its other end, and the agent with all its jobs would wait too.
+    def _refuse_no_file(self, name: str, path: str | None) -> None:
+        # Opening a pipe waits for its other end, and the agent with all its jobs would wait too.
+        # A folder can be opened as stdin; nobody can read from it.
         if path is None or path.startswith(self._output):
             return
         try:
@@ -132,6 +133,8 @@ class Spawner:
             return
         if stat.S_ISFIFO(mode):
             raise LaunchError(f"{name} {_show(path)}: a named pipe cannot be used here")
+        if stat.S_ISDIR(mode):
+            raise LaunchError(f"{name} {_show(path)}: it is a folder")
 
     def _resolve(self, name: str, environment: dict[bytes, bytes]) -> str:
         if "/" in name:
