@@ -4,13 +4,17 @@ import os
 import subprocess
 import sys
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from attrs import frozen
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from doors import Doors  # noqa: E402 - found by the line before
+
 ROOT = HERE.parent
 
 
@@ -91,3 +95,25 @@ def make_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[s
         return Place(folder, tmp_path_factory.mktemp("home"))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    """Open one store for a file of tests: an engine takes its time to start."""
+    folder = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DROVER_BACKENDS__LOCAL__IDLE_S", "1")
+        made = Doors(folder / "home", folder)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def doors(shop: Doors, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doors]:
+    """Give both doors, and see to it that the store is as good as before when the test is over."""
+    monkeypatch.chdir(shop.folder)
+    before = shop.states()
+    yield shop
+    shop.is_as_good_as_before()
+    after = shop.states()
+    assert before == {job: after[job] for job in before}

@@ -105,9 +105,21 @@ def why_read_only(connection: sqlite3.Connection, database: Path) -> str:
         return f"it is a copy: the store belongs to host {rows['host']!r}"
     if rows["inode"] != here.device_inode:
         return f"it is a copy of the store at {rows['home']!r}"
+    if _lies_read_only(database):
+        return "it lies on a file system that is mounted read-only"
     if not os.access(database, os.W_OK) or not os.access(database.parent, os.W_OK):
         return "no permission to write"
     return ""
+
+
+def is_frozen(database: Path) -> bool:
+    """Tell whether nobody can change a database, and its log holds nothing that it has not."""
+    log = database.with_name(f"{DATABASE}-wal")
+    return _lies_read_only(database) and not (log.exists() and log.stat().st_size)
+
+
+def _lies_read_only(database: Path) -> bool:
+    return bool(os.statvfs(database).f_flag & os.ST_RDONLY)
 
 
 def warn_if_shared(database: Path) -> None:

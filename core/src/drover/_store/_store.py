@@ -14,6 +14,7 @@ from drover._store._place import (
     DATABASE,
     RESTORE,
     identity_of,
+    is_frozen,
     make_private,
     make_private_file,
     refuse_what_is_no_file,
@@ -247,7 +248,15 @@ def _connect(database: Path) -> sqlite3.Connection:
         # FULL: an intent must outlive a power cut, or its job could run twice.
         return _connected(database, "rw", "journal_mode = WAL", "synchronous = FULL")
     except sqlite3.OperationalError:
-        return _connected(database, "ro")
+        pass
+    try:
+        # What is read makes it open the file.
+        return _connected(database, "ro", "schema_version")
+    except sqlite3.OperationalError:
+        if not is_frozen(database):
+            raise
+        # SQLite needs a file for its locks, which cannot be made there and protects nothing.
+        return _connected(database, "ro&immutable=1")
 
 
 def _connected(database: Path, mode: str, *pragmas: str) -> sqlite3.Connection:

@@ -197,15 +197,19 @@ class TemplateBackend:
     @hookimpl
     def drover_diagnose(self) -> list[Diagnosis]:
         """Try what everything rests on: a claim in the store's folder."""
-        with tempfile.TemporaryDirectory(dir=self._context.home) as name:
-            taking = claims.take(Path(name), Owner(native_id="doctor"))
-        if taking.won:
+        try:
+            with tempfile.TemporaryDirectory(dir=self._context.home) as name:
+                taking = claims.take(Path(name), Owner(native_id="doctor"))
+            won, why = taking.won, taking.why
+        except OSError as exc:
+            won, why = False, str(exc)
+        if won:
             return [Diagnosis(subject="claims", health=Health.OK, message="hard links work")]
         return [
             Diagnosis(
                 subject="claims",
                 health=Health.ERROR,
-                message=f"no attempt can be claimed in the store's folder: {taking.why}",
+                message=f"no attempt can be claimed in the store's folder: {why}",
                 cure="put the store on a file system with hard links, with --home",
             )
         ]
