@@ -21,7 +21,15 @@ def main(words: Sequence[str]) -> int:
         print(__doc__)
         return 2
     stale = 0
-    for name, text in pages():
+    written = dict(pages())
+    for path in REFERENCE.glob("*/*.md"):
+        if path.relative_to(REFERENCE).as_posix() in written:
+            continue
+        stale += 1
+        print(f"{path.relative_to(REFERENCE.parent)} is about nothing that there is")
+        if not words:
+            path.unlink()
+    for name, text in written.items():
         path = REFERENCE / name
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if old == text:
@@ -31,6 +39,7 @@ def main(words: Sequence[str]) -> int:
             diff = unified_diff(old.splitlines(), text.splitlines(), str(path), "the code", n=1)
             print(*islice(diff, 40), sep="\n")
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
             print(f"wrote {path.relative_to(REFERENCE.parent)}")
     if words and stale:

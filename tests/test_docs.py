@@ -192,6 +192,22 @@ def test_a_hook_answers_the_seven_questions(name: str, arguments: list[str]) -> 
     ],
     ids=lambda kind: kind.__name__,
 )
-def test_an_error_has_an_anchor(kind: type[errors.DroverError]) -> None:
-    """Who meets an error looks for its name."""
-    assert f"({kind.__name__})=\n" in (REFERENCE / "errors.md").read_text("utf-8")
+def test_an_error_has_a_page(kind: type[errors.DroverError]) -> None:
+    """Who meets an error looks for its name, and wants to know what to do."""
+    text = (REFERENCE / "errors" / f"{kind.__name__}.md").read_text("utf-8")
+    sections = dict(re.findall(r"(?ms)^## ([^\n]+)\n(.*?)(?=^## |\Z)", text))
+    wanted = ["Raised when", "Left behind", "What to do", "Exit code of the command line"]
+    facts = [
+        word for word in inspect.signature(kind.__init__).parameters if word not in {"self", "args"}
+    ]
+    if "__init__" in vars(kind):
+        wanted += ["Facts", "Message", "Try it"]
+        rows = re.findall(r"(?m)^\| `(\w+)` \| (.+) \|$", sections["Facts"])
+        assert facts == [name for name, meaning in rows if meaning.strip()]
+
+    assert f"({kind.__name__})=\n" in text
+    assert set(wanted) == set(sections)
+    assert all(section.strip() for section in sections.values())
+    tree = (REFERENCE / "errors.md").read_text("utf-8")
+    assert 1 == tree.count(f"(errors/{kind.__name__}.md)")
+    assert 1 == tree.splitlines().count(f"errors/{kind.__name__}")

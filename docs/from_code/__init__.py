@@ -10,7 +10,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "states.md", states.page()
     yield "states.svg", diagram.draw()
     yield "hooks.md", hooks.page()
-    yield "errors.md", errors.page()
+    yield from errors.pages()
     yield "models.md", models.page()
     yield "cli.md", commands.page()
     yield "capabilities.md", capabilities.page()

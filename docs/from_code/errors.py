@@ -1,61 +1,120 @@
-"""The page of errors: each with its facts and a message as it would look."""
+"""The pages of errors: the tree, and a page per class drawn from its docstring."""
 
 import inspect
+import re
+import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from drover import errors
+from drover.cli import _exits
 from drover.errors import DroverError
 from drover.states import State
-from from_code.sources import WRITTEN_BY, summary
+from from_code.sources import WRITTEN_BY, one_line, summary
 
-INTRODUCTION = """\
+INTRODUCTION: Final = """\
 # Errors
 
 Everything that drover raises on purpose is a `DroverError`, sorted by guilt, with its facts as
-attributes and a message that says what to do next. Anything else that comes out of drover is a
-bug in drover.
+attributes and a message that says what to do next. Each class has a page. Anything else that comes
+out of drover is a bug in drover, save Python's own `TypeError` for an argument of a wrong type.
 """
+TITLES: Final = ("Raised when", "Left behind", "What to do", "Try it")
+"""What a docstring has to answer, in this order."""
 
 
-def page() -> str:
-    """Write the page."""
-    lines = [WRITTEN_BY, "", INTRODUCTION, "```text", *_tree(DroverError, ""), "```", ""]
+def pages() -> Iterator[tuple[str, str]]:
+    """Give the tree and the page of each class, by file name."""
+    yield "errors.md", _overview()
     for kind in classes():
-        lines += [*_entry(kind), ""]
-    return "\n".join(lines)
+        yield f"errors/{kind.__name__}.md", "\n".join(_page(kind)) + "\n"
 
 
 def classes() -> list[type[DroverError]]:
-    """List every error class, in the order of the source."""
-    return [
-        kind
-        for kind in vars(errors).values()
-        if inspect.isclass(kind) and issubclass(kind, DroverError)
+    """List every error class, a base before those that are made of it."""
+    return [kind for _, kind in _below(DroverError, 0)]
+
+
+def _below(kind: type[DroverError], depth: int) -> Iterator[tuple[int, type[DroverError]]]:
+    yield depth, kind
+    for child in vars(errors).values():
+        if inspect.isclass(child) and issubclass(child, kind) and child.__bases__[0] is kind:
+            yield from _below(child, depth + 1)
+
+
+def _overview() -> str:
+    tree = [
+        f"{'  ' * depth}- [`{kind.__name__}`](errors/{kind.__name__}.md) - {summary(kind)}"
+        for depth, kind in _below(DroverError, 0)
     ]
+    contents = [f"errors/{kind.__name__}" for kind in classes()]
+    toc = ["```{toctree}", ":hidden:", *contents, "```"]
+    return "\n".join([WRITTEN_BY, "", INTRODUCTION, *tree, "", *toc, ""])
 
 
-def _tree(kind: type, indent: str) -> Iterator[str]:
-    yield indent + kind.__name__
-    for child in classes():
-        if child.__bases__[0] is kind:
-            yield from _tree(child, indent + "    ")
-
-
-def _entry(kind: type[DroverError]) -> Iterator[str]:
-    yield f"({kind.__name__})="
-    yield f"## `{kind.__name__}`"
-    yield ""
-    bases = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
-    yield f"{summary(kind)} *Is a* {bases}."
+def _page(kind: type[DroverError]) -> Iterator[str]:
+    name = kind.__name__
+    yield from (WRITTEN_BY, "", f"({name})=", f"# `{name}`", "", summary(kind), "")
+    bases = ", ".join(_link(base) for base in kind.__bases__)
+    yield f"*Is a* {bases}. *All errors:* [the tree](../errors.md)."
+    answers = _answers(kind)
+    for title in TITLES[:3]:
+        yield from ("", f"## {title}", "", _sentence(answers[title]))
     facts = _facts(kind)
     if facts:
-        yield ""
-        yield f"Facts: {', '.join(f'`{name}`' for name in facts)}. For example:"
-        yield ""
-        yield "```text"
-        yield str(kind(*facts.values()))
-        yield "```"
+        yield from ("", "## Facts", "", "| attribute | what it is |", "|---|---|")
+        said = _attributes(kind)
+        yield from (f"| `{fact}` | {said[fact]} |" for fact in facts)
+        yield from ("", "## Message", "", "```text", str(kind(*facts.values())), "```")
+    yield from ("", "## Exit code of the command line", "", _exit_code(kind))
+    if "Try it" in answers:
+        yield from ("", "## Try it", "", *_try_it(name, answers["Try it"]))
+
+
+def _link(base: type) -> str:
+    if issubclass(base, DroverError):
+        return f"[`{base.__name__}`]({base.__name__}.md)"
+    return f"`{base.__name__}`"
+
+
+def _answers(kind: type) -> dict[str, str]:
+    """Read the paragraphs of a docstring that begin with a title."""
+    text = inspect.getdoc(kind) or ""
+    pattern = rf"(?ms)^({'|'.join(TITLES)}):(.*?)(?=^(?:{'|'.join((*TITLES, 'Attributes'))}):|\Z)"
+    return {match[1]: match[2].rstrip() for match in re.finditer(pattern, text)}
+
+
+def _attributes(kind: type) -> dict[str, str]:
+    """Read what a docstring says about each fact."""
+    _, _, text = (inspect.getdoc(kind) or "").partition("\nAttributes:\n")
+    return {match[1]: one_line(match[2]) for match in re.finditer(r"(?m)^ {4}(\w+): (.*)$", text)}
+
+
+def _sentence(text: str) -> str:
+    text = one_line(text)
+    return text[:1].upper() + text[1:]
+
+
+def _exit_code(kind: type[DroverError]) -> str:
+    if not _facts(kind):
+        return "That of the class that was raised; see [exit codes](../exit-codes.md)."
+    code = _exits.of_error(kind.__new__(kind))
+    return (
+        f"{code}: {_exits.CODES[code]}. `drover run` exits with {_exits.OWN_FAILURE}. "
+        "See [exit codes](../exit-codes.md)."
+    )
+
+
+def _try_it(name: str, text: str) -> Iterator[str]:
+    if not text.startswith(":"):
+        yield _sentence(text)
+        return
+    code = textwrap.dedent(text.removeprefix(":").strip("\n"))
+    yield from ("```python", "import drover", f"from drover.errors import {name}", "")
+    yield 'with drover.open("try-it", engine="none") as session:'
+    yield from ("    try:", textwrap.indent(code, " " * 8), f"    except {name} as error:")
+    yield from ("        print(error)", "    else:", '        raise SystemExit("nothing raised")')
+    yield "```"
 
 
 def _facts(kind: type[DroverError]) -> dict[str, Any]:
