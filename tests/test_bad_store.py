@@ -123,8 +123,38 @@ def test_a_damaged_store_is_told_and_left_alone(
     for words in (("ps",), ("show", closed.job_id), ("submit", "true")):
         must_refuse(closed.doors.type(*words), 5, [str(closed.home), *says])
     must_refuse(closed.doors.type("run", "true"), 125, says)
-    assert closed.doors.type("doctor").code in {1, 5}
+    diagnosed = closed.doors.type("doctor")
+    assert diagnosed.code in {1, 5}
+    assert any(word in diagnosed.stdout + diagnosed.stderr for word in (says[0], "damaged"))
     assert before == (path.read_bytes() if path.is_file() else b"")
+
+
+UNSEEN = {
+    "no JSON": (b'{"backend":', b'{"backend"?', "malformed"),
+    "another name": (b'"argv":', b'"arg_":', "malformed"),
+    "no UTF-8": (b'"argv":', b'"arg\xff":', "decode"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "says"), UNSEEN.values(), ids=UNSEEN)
+def test_damage_that_sqlite_does_not_see_is_told(
+    closed: Closed, old: bytes, new: bytes, says: str
+) -> None:
+    """It keeps no checksums: what cannot be read is no bug of ours, and harms its job alone."""
+    path = closed.home / "store.db"
+    content = path.read_bytes()
+    assert content.count(old)
+    path.write_bytes(content.replace(old, new))
+
+    with drover.open(closed.home) as session:
+        with pytest.raises(StoreUnusableError, match=says):
+            session.job(closed.job_id).refresh()  # type: ignore[union-attr]
+        for words in (("ps", "--all"), ("show", closed.job_id), ("history", closed.job_id)):
+            must_refuse(closed.doors.type(*words), 5, [says, RESTORE])
+        told = closed.doors.type("doctor")
+        assert (1, True) == (told.code, says in told.stdout), told
+        assert session.submit(["true"]).wait(WAIT_S).succeeded  # type: ignore[union-attr]
+        assert session.engine_stop()
 
 
 def test_garbage_in_the_log_of_the_database_is_passed_over(closed: Closed) -> None:

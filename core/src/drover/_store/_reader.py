@@ -8,7 +8,7 @@ from attrs import frozen
 
 from drover import machine
 from drover._store._sealing import Sealer
-from drover._wire import decode_event, decode_record, decode_submitted
+from drover._wire import UNREADABLE, decode_event, decode_record, decode_submitted
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.events import Event, Submitted
 from drover.models import JobRecord
@@ -129,7 +129,10 @@ class Reader:
                 piece,
             )
             for seq, at, data in rows:
-                self._facts[seq] = self._decode_submitted(at, data)
+                try:
+                    self._facts[seq] = self._decode_submitted(at, data)
+                except UNREADABLE as exc:
+                    raise _damaged(f"line {seq} of the journal") from exc
 
     def _decode_submitted(self, at: float, data: str) -> Submitted:
         return decode_submitted(at, data, self.environment)[1]
@@ -143,10 +146,13 @@ class Reader:
 
     def _job(self, row: tuple[Any, ...]) -> JobRecord:
         n, job_id, seq, array_id, index, record = row
-        made = machine.create(
-            self._submitted(seq), job_id=job_id, n=n, array_id=array_id, array_index=index
-        )
-        return decode_record(made, record)
+        try:
+            made = machine.create(
+                self._submitted(seq), job_id=job_id, n=n, array_id=array_id, array_index=index
+            )
+            return decode_record(made, record)
+        except UNREADABLE as exc:
+            raise _damaged(f"job {job_id!r}") from exc
 
     # Jobs
 
@@ -519,10 +525,13 @@ class Reader:
     def _entry(self, row: tuple[Any, ...], job_id: str) -> JournalEntry:
         seq, _n, at, name, data = row
         event: Event
-        if name == "Submitted":
-            job_id, event = decode_submitted(at, data, self.environment)
-        else:
-            event = decode_event(name, at, data)
+        try:
+            if name == "Submitted":
+                job_id, event = decode_submitted(at, data, self.environment)
+            else:
+                event = decode_event(name, at, data)
+        except UNREADABLE as exc:
+            raise _damaged(f"line {seq} of the journal") from exc
         return JournalEntry(seq=seq, job_id=job_id, at=at, name=name, event=event)
 
     def replayed(self) -> Iterator[tuple[JobRecord, JobRecord]]:
@@ -532,13 +541,16 @@ class Reader:
             Pairs for every job: as replayed, and as projected.
         """
         rebuilt: dict[int, JobRecord] = {}
-        for _seq, n, at, name, data in self._sql.execute(
+        for seq, n, at, name, data in self._sql.execute(
             "SELECT seq, n, at, name, data FROM journal ORDER BY seq"
         ):
-            if name == "Submitted":
-                rebuilt.update(self._births(n, at, data))
-            elif n in rebuilt:
-                rebuilt[n] = machine.apply(rebuilt[n], decode_event(name, at, data))
+            try:
+                if name == "Submitted":
+                    rebuilt.update(self._births(n, at, data))
+                elif n in rebuilt:
+                    rebuilt[n] = machine.apply(rebuilt[n], decode_event(name, at, data))
+            except UNREADABLE as exc:
+                raise _damaged(f"line {seq} of the journal") from exc
         cursor = self._sql.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY n")  # noqa: S608
         for row in cursor.fetchall():
             projected = self._job(row)
@@ -554,3 +566,7 @@ class Reader:
             )
             for k, index in enumerate(event.spec.array.indices)
         }
+
+
+def _damaged(what: str) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(f"database disk image is malformed: {what} cannot be read")

@@ -316,11 +316,14 @@ def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
     )
 
 
+_DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "Could not decode to UTF-8")
+
+
 def _cure(exc: BaseException) -> str:
     text = str(exc)
     if "locked" in text:
         return f"{text}: another process has been writing for {BUSY_S:g} s"
-    if any(word in text for word in ("malformed", "not a database", "disk I/O error")):
+    if any(word in text for word in _DAMAGE):
         return f"{text}. {RESTORE}"
     if "full" in text:
         return f"{text}: free some space, nothing was lost"

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from drover._plugins import backend_names, broken_plugins
 from drover._store import file_system, is_network
-from drover.errors import BrokenPluginError, DroverError
+from drover.errors import BrokenPluginError, DroverError, StoreUnusableError
 from drover.models import Diagnosis, Health
 from drover.states import State
 
@@ -55,11 +55,14 @@ def _store(session: "Session") -> Iterator[Diagnosis]:
 
 def _replay(session: "Session") -> Diagnosis:
     count, wrong = 0, list[str]()
-    with session.store.read() as reader:
-        for replayed, projected in reader.replayed():
-            count += 1
-            if replayed != projected:
-                wrong.append(projected.id)
+    try:
+        with session.store.read() as reader:
+            for replayed, projected in reader.replayed():
+                count += 1
+                if replayed != projected:
+                    wrong.append(projected.id)
+    except StoreUnusableError as exc:
+        return Diagnosis(subject="journal", health=Health.ERROR, message=exc.why)
     if not wrong:
         return _ok("journal", f"replaying it gives all {count} jobs as they are")
     return Diagnosis(
