@@ -1,8 +1,8 @@
 """Plain values as JSON text: by orjson, and what it cannot carry by the standard library.
 
 orjson writes UTF-8 and refuses lone surrogates, which stand for bytes that are not UTF-8, and
-whole numbers above 64 bits; NaN, which a backend's own options may hold, it would make null. All
-that is written in ASCII behind a blank that says so.
+whole numbers above 64 bits, which a backend's own options may hold. Those are written in ASCII
+behind a blank that says so: orjson would read such numbers, and round them.
 """
 
 import json
@@ -16,19 +16,12 @@ _loads_slow: Final = json.JSONDecoder().decode
 # --- text ------------------------------------------------------------------------------------
 
 
-def to_text(plain: Any, *, exact: bool = False) -> str:
-    """Write a plain value as JSON.
-
-    Args:
-        plain: What JSON has: no other keys than text.
-        exact: Whether it may hold NaN, which orjson would turn into null.
-    """
-    if not exact:
-        try:
-            return orjson.dumps(plain).decode()
-        except TypeError:
-            pass
-    return " " + _dumps_slow(plain)
+def to_text(plain: Any) -> str:
+    """Write a plain value as JSON."""
+    try:
+        return orjson.dumps(plain).decode()
+    except TypeError:
+        return " " + _dumps_slow(plain)
 
 
 def from_text(text: str) -> Any:

@@ -172,13 +172,11 @@ _EVENT_PLANS: Final = {
 def encode_event(event: Event, **extra: Any) -> str:
     """Make the text of a fact, without its name and time. *extra* is added to it."""
     plain = _encode(event, _EVENT_PLANS[type(event).__name__])
-    exact = False
     if isinstance(event, Submitted):
         plain["spec"] = encode_spec(event.spec)
-        exact = bool(event.spec.native)
     if extra:
         plain.update(extra)
-    return to_text(plain, exact=exact)
+    return to_text(plain)
 
 
 class SubmittedEncoder:
