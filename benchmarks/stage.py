@@ -120,8 +120,15 @@ class Stage:
 
 
 def set_apart(folder: Path) -> dict[str, str]:
-    """Give the variables under which nothing of this user's own settings counts."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("DROVER_")}
+    """Give the variables under which nothing of this user's own settings counts.
+
+    Modules are kept compiled, as an installed program has them.
+    """
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DROVER_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**ours, "XDG_CONFIG_HOME": str(folder)}
 
 

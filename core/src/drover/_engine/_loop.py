@@ -21,8 +21,11 @@ IDLE_S: Final = 30.0
 """How long an engine stays with nothing to do, so that the next job finds one."""
 MANY: Final = 32
 """Live jobs above which news is gathered for a moment: a round costs as much as five jobs."""
-GATHER_S: Final = 0.01
-"""Between the beginnings of two rounds then."""
+GATHER_S: Final = 0.02
+LONGEST_GATHER_S: Final = 0.05
+"""Between the beginnings of two rounds then: three times as long as a round takes, so that on a
+machine that is slow or busy it is not the rounds that make it so.
+"""
 TROUBLE_S: Final = 1.0
 """Pause before the next round after one that could not be written (a full disk)."""
 
@@ -113,13 +116,15 @@ class EngineLoop:
         while not self.stop.asked:
             begun = time.monotonic()
             wait_s = self._round(engine)
+            took = time.monotonic() - begun
             self._publish(engine)
             if self._leaves(engine):
                 _log.info("nothing to do, leaving")
                 return
             bell.wait(wait_s)
             if engine.live > MANY:
-                time.sleep(max(0.0, begun + GATHER_S - time.monotonic()))
+                gather_s = min(LONGEST_GATHER_S, max(GATHER_S, 3 * took))
+                time.sleep(max(0.0, begun + gather_s - time.monotonic()))
             if not self._store.is_there():
                 _log.error("the store is gone, leaving")
                 return
