@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local_bench import Bench
@@ -97,6 +98,61 @@ def test_queued_jobs_survive_the_agent(up: Bench) -> None:
     up.order(held, Verb.RELEASE)
 
     assert 0 == up.end(held).exit_code
+
+
+def test_a_repetition_that_comes_after_the_end_runs_nothing(up: Bench) -> None:
+    """A call that was on its way when the end was told must not outlive the agent that knew it."""
+    attempt = up.submit("sh", "-c", "echo run >> runs")
+    up.end(attempt)
+    up.until("acknowledged", lambda: up.status()["known"] == 0)
+    (answer,) = up.backend.drover_submit([attempt])
+
+    assert Answer.ACCEPTED is answer.answer
+
+    _follow_the_agent(up)
+
+    assert "run\n" == (up.home / "runs").read_text()
+
+
+def test_a_repetition_to_another_agent_runs_nothing(
+    up: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was lost, the end was told, the agent died, and the call is made once more."""
+    link = up.backend._link
+
+    assert link is not None
+
+    ask = link.ask
+
+    def lose(*question: Any) -> Any:
+        ask(*question)
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link, "ask", lose)
+        attempt = up.attempt("sh", "-c", "echo run >> runs")
+        (answer,) = up.backend.drover_submit([attempt])
+
+    assert Answer.UNKNOWN is answer.answer
+
+    up.end(attempt)
+    up.until("acknowledged", lambda: up.status()["known"] == 0)
+    _follow_the_agent(up)
+    (answer,) = up.backend.drover_submit([attempt])
+
+    assert Answer.ACCEPTED is answer.answer
+
+    _follow_the_agent(up)
+
+    assert "run\n" == (up.home / "runs").read_text()
+
+
+def _follow_the_agent(bench: Bench) -> None:
+    """Kill the agent, wait until the next has been given all that the backend has for it."""
+    before = bench.backend._link.generation  # type: ignore[union-attr]
+    bench.kill("pid")
+    bench.until("a new agent", lambda: bench.backend._link.generation > before)  # type: ignore[union-attr]
+    bench.end(bench.submit("true"))
 
 
 def test_the_engine_may_be_killed(up: Bench) -> None:

@@ -107,6 +107,7 @@ class Answers:
         runner = self._runner
         refused: dict[str, str] = {}
         rows: list[list[Any]] = []
+        done: list[str] = []
         for what in frame["jobs"]:
             token = what["token"]
             known = runner.jobs.get(token)
@@ -115,14 +116,16 @@ class Answers:
                     rows.append(known.row())
             elif token in self._closed:
                 refused[token] = "its token was closed"
-            elif token not in self._recent:
+            elif token in self._recent:
+                done.append(token)
+            else:
                 self._sequence += 1
                 job = Job(what, self._sequence)
                 job.environment = connection.bases[what["base"]] if what["base"] else {}
                 job.held = what.get("held", False)
                 runner.jobs[token] = job
                 runner.queue.add(job)
-        return {"at": time.time(), "refused": refused, "rows": rows}
+        return {"at": time.time(), "refused": refused, "done": done, "rows": rows}
 
     def _acknowledge(self, tokens: list[str]) -> None:
         for token in tokens:

@@ -1,7 +1,8 @@
 """The backend as the engine sees it."""
 
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from drover.errors import UnreachableError
@@ -63,6 +64,11 @@ class LocalBackend:
         self._bases: dict[str, Mapping[str, str]] = {}
         self._sent: tuple[int, set[str]] = (0, set())
         """Which of them this connection has been given."""
+        self._books = threading.Lock()
+        self._unanswered: set[str] = set()
+        """Tokens that were given to the agent, and of which it has not said that it took them."""
+        self._over: set[str] = set()
+        """Those of them that have ended. The agent forgets them; they are not given again."""
 
     @property
     def _config(self) -> LocalConfig:
@@ -111,16 +117,12 @@ class LocalBackend:
     @hookimpl
     def drover_submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
         """Give attempts to the agent. Giving one again does nothing but answer."""
-        for attempt in attempts:
-            self._frames[attempt.token] = describe(
-                attempt, self._config, self._place.output, self._context.name
-            )
-            if attempt.base_environment:
-                self._bases[attempt.base_digest] = attempt.base_environment
         tokens = [attempt.token for attempt in attempts]
+        self._note(attempts)
         try:
             reply = self._submit(tokens)
         except UnreachableError as exc:
+            self._unanswered.difference_update(tokens)
             for token in tokens:
                 self._frames.pop(token, None)
             return [
@@ -132,6 +134,10 @@ class LocalBackend:
                 SubmitAnswer(token=token, answer=Answer.UNKNOWN, message=str(exc))
                 for token in tokens
             ]
+        with self._books:
+            self._unanswered.difference_update(tokens)
+            # The engine does not give again what it is told to be accepted.
+            self._over.difference_update(tokens)
         refused = reply["refused"]
         return [
             SubmitAnswer(
@@ -243,44 +249,76 @@ class LocalBackend:
         config = self._config.for_agent()
         return {"op": "hello", "id": 0, "epoch": self._context.epoch, "config": config}
 
-    def _ask(self, frame: Frame) -> Frame:
+    def _ask(self, question: Frame | Callable[[], Frame]) -> Frame:
         if self._link is None:
             raise UnreachableError("local agent", "the backend was not started")
-        return self._link.ask(frame, _ASK_S)
+        return self._link.ask(question, _ASK_S)
+
+    def _note(self, attempts: Sequence[Attempt]) -> None:
+        """Keep what the agent is to be given, save attempts that have ended by now."""
+        with self._books:
+            for attempt in attempts:
+                if attempt.token in self._over:
+                    continue
+                self._unanswered.add(attempt.token)
+                self._frames[attempt.token] = describe(
+                    attempt, self._config, self._place.output, self._context.name
+                )
+                if attempt.base_environment:
+                    self._bases[attempt.base_digest] = attempt.base_environment
+
+    def _end(self, tokens: Iterable[str]) -> None:
+        """Keep attempts that have ended from being given to an agent that has forgotten them."""
+        with self._books:
+            for token in tokens:
+                if token in self._unanswered:
+                    self._over.add(token)
+                self._drop(token)
 
     def _submit(self, tokens: Sequence[str]) -> Frame:
         link = self._link
         if link is None:
             raise UnreachableError("local agent", "the backend was not started")
-        jobs = [self._frames[token] for token in tokens if token in self._frames]
-        used = {frame["base"] for frame in jobs if frame["base"]}
-        if self._sent[0] != link.generation:
-            self._sent = (link.generation, set())
-        fresh = used - self._sent[1]
-        reply = self._send(jobs, fresh)
+        reply = self._ask(lambda: self._frame_of(tokens, again=False))
         if "missing" in reply:
             # The connection is another one than a moment ago.
-            reply = self._send(jobs, used)
-        self._sent[1].update(fresh)
+            reply = self._ask(lambda: self._frame_of(tokens, again=True))
+        self._end(reply["done"])
         for token in reply["refused"]:
             self._drop(token)
-        if len(self._bases) > _MANY_BASES:
-            wanted = {frame["base"] for frame in list(self._frames.values())}
-            self._bases = {name: base for name, base in self._bases.items() if name in wanted}
-            self._sent[1].intersection_update(self._bases)
+        with self._books:
+            if len(self._bases) > _MANY_BASES:
+                wanted = {frame["base"] for frame in list(self._frames.values())}
+                self._bases = {name: base for name, base in self._bases.items() if name in wanted}
         self._on_rows(reply["rows"])
         return reply
 
-    def _send(self, jobs: list[Frame], bases: set[str]) -> Frame:
+    def _frame_of(self, tokens: Sequence[str], *, again: bool) -> Frame:
+        """Make the frame that gives attempts to the agent, as it is sent.
+
+        Args:
+            tokens: Of the attempts; what has ended meanwhile is left out.
+            again: Whether to send environments that this connection has been given.
+        """
+        generation = self._link.generation if self._link is not None else 0
+        if self._sent[0] != generation:
+            self._sent = (generation, set())
+        frames = [self._frames.get(token) for token in tokens]
+        jobs = [frame for frame in frames if frame is not None]
+        bases = {frame["base"] for frame in jobs if frame["base"]}
+        if not again:
+            bases -= self._sent[1]
         known = {digest: dict(self._bases[digest]) for digest in bases if digest in self._bases}
-        return self._ask({"op": "submit", "jobs": jobs, "bases": known})
+        self._sent[1].update(known)
+        return {"op": "submit", "jobs": jobs, "bases": known}
 
     def _observe(self, tokens: Sequence[str]) -> Observed:
         reply = self._ask({"op": "observe", "tokens": list(tokens)})
         observations = tuple(read_row(row) for row in reply["rows"])
         for observation in observations:
-            if observation.phase in {Phase.ENDED, Phase.UNRUN}:
+            if observation.phase is Phase.UNRUN:
                 self._drop(observation.token)
+        self._end(row.token for row in observations if row.phase is Phase.ENDED)
         return Observed(observations=observations, complete=reply["complete"])
 
     def _on_rows(self, rows: list[Any]) -> None:
@@ -288,8 +326,7 @@ class LocalBackend:
             return
         observations = [read_row(row) for row in rows]
         ended = [entry.token for entry in observations if entry.phase is Phase.ENDED]
-        for token in ended:
-            self._drop(token)
+        self._end(ended)
         link = self._link
         if not ended or link is None:
             self._context.report(observations)

@@ -82,8 +82,13 @@ class Link:
         self._thread.start()
         self._on_rows(rows)
 
-    def ask(self, frame: Frame, timeout_s: float) -> Frame:
+    def ask(self, question: Frame | Callable[[], Frame], timeout_s: float) -> Frame:
         """Send a question and wait for its answer.
+
+        Args:
+            question: The frame; or what makes it, called when it is about to be sent: an
+                acknowledgement that is given after that is sent after it.
+            timeout_s: How long to wait for the answer.
 
         Raises:
             UnreachableError: Nothing was sent.
@@ -91,13 +96,14 @@ class Link:
             StaleEpochError: A newer engine has the agent; nothing was done.
         """
         waiting = _Waiting()
-        number = self._send(frame, waiting, min(_PATIENCE_S, timeout_s))
+        make = question if callable(question) else lambda: question
+        number = self._send(make, waiting, min(_PATIENCE_S, timeout_s))
         if not waiting.done.wait(timeout_s) or waiting.reply is None:
             self._waiting.pop(number, None)
             raise TimeoutError("the local agent has not answered")
-        return _checked(waiting.reply, frame)
+        return _checked(waiting.reply, {})
 
-    def _send(self, frame: Frame, waiting: _Waiting, patience_s: float) -> int:
+    def _send(self, make: Callable[[], Frame], waiting: _Waiting, patience_s: float) -> int:
         deadline = time.monotonic() + patience_s
         while True:
             is_up = self._up.wait(max(0.0, deadline - time.monotonic()))
@@ -105,6 +111,7 @@ class Link:
                 if self._stale is not None:
                     raise StaleEpochError(self._stale.mine, self._stale.current)
                 if self._sock is not None:
+                    frame = make()
                     self._number += 1
                     number = self._number
                     self._waiting[number] = waiting
