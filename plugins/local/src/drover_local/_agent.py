@@ -17,9 +17,10 @@ from typing import Any, Final
 from drover_local._answers import Answers
 from drover_local._closed import ClosedTokens
 from drover_local._desk import Desk
+from drover_local._doubt import Doubt
 from drover_local._job import Job
 from drover_local._ledger import Ledger
-from drover_local._orphans import OrphanReader
+from drover_local._orphans import OrphanReader, Tally
 from drover_local._place import Place
 from drover_local._recovery import Recovery
 from drover_local._runner import Runner
@@ -34,7 +35,7 @@ WINDOW_S: Final = 0.015
 class Agent:
     """Everything of one agent, wired together."""
 
-    def __init__(self, place: Place, keeper: int) -> None:
+    def __init__(self, place: Place, keeper: int, tally: Tally) -> None:
         self.selector = selectors.DefaultSelector()
         self.timers = Timers()
         self.keeper_gone = False
@@ -50,7 +51,10 @@ class Agent:
             self._tell,
         )
         orphans = OrphanReader(place.path("orphans"))
-        Recovery(self.runner, self.timers, self.selector, orphans).run()
+        doubt = Doubt(keeper, tally, orphans, self.runner.ledger.entries)
+        Recovery(
+            self.runner, self.timers, self.selector, orphans, doubt=doubt, output=place.output
+        ).run()
         answers = Answers(self.runner, ClosedTokens(place.path("closed")), keeper)
         self.answers = answers
         self.desk = Desk(self.selector, answers.answer)
@@ -128,14 +132,14 @@ class Agent:
         self.selector.register(fd, selectors.EVENT_READ, gone)
 
 
-def run(place: Place, keeper: int, ready: Callable[[], Any]) -> int:
-    """Be the agent of *place*, below *keeper*; call *ready* once it listens.
+def run(place: Place, keeper: int, tally: Tally, ready: Callable[[], Any]) -> int:
+    """Be the agent of *place*, below *keeper* and its *tally*; call *ready* once it listens.
 
     Returns:
         0: it left because there was nothing to do.
     """
     _shut_inherited()
-    agent = Agent(place, keeper)
+    agent = Agent(place, keeper, tally)
     ready()
     gc.collect()
     gc.freeze()

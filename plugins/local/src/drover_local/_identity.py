@@ -11,6 +11,8 @@ from typing import Final
 # Linux gives start times in USER_HZ, which is 100 on every architecture that CPython supports.
 TICK_NS: Final = 10**9 // os.sysconf("SC_CLK_TCK")
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# PF_FORKNOEXEC of include/linux/sched.h: what was forked and has executed no command yet.
+_NOT_EXECUTED: Final = 0x40
 
 
 def boot_id() -> str:
@@ -38,6 +40,19 @@ def read_stat(pid: int) -> tuple[str, int, int, int] | None:
 
     Source: proc_pid_stat(5).
     """
+    rest = _fields(pid)
+    if rest is None:
+        return None
+    return rest[0].decode("ascii"), int(rest[1]), int(rest[3]), int(rest[19])
+
+
+def has_executed(pid: int) -> bool:
+    """Tell whether a process, be it dead and not reaped, has executed a command since its fork."""
+    rest = _fields(pid)
+    return rest is not None and not int(rest[6]) & _NOT_EXECUTED
+
+
+def _fields(pid: int) -> list[bytes] | None:
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             data = file.read(4096)
@@ -45,9 +60,7 @@ def read_stat(pid: int) -> tuple[str, int, int, int] | None:
         return None
     # The command's name may hold blanks and parentheses: what counts stands after the last one.
     rest = data[data.rfind(b")") + 2 :].split(b" ", 20)
-    if len(rest) < 20:
-        return None
-    return rest[0].decode("ascii"), int(rest[1]), int(rest[3]), int(rest[19])
+    return rest if len(rest) >= 20 else None
 
 
 def start_ticks(pid: int) -> int | None:

@@ -19,8 +19,8 @@ import time
 import traceback
 from typing import Any, Final
 
-from drover_local._identity import read_stat, start_ticks
-from drover_local._orphans import OrphanWriter
+from drover_local._identity import boot_ns, has_executed, read_stat
+from drover_local._orphans import OrphanWriter, Tally
 from drover_local._place import Place
 from drover_local._tree import read_token
 
@@ -33,6 +33,7 @@ _SHORT_LIFE_S: Final = 10.0
 # A child that was cloned but has not executed its command yet shows the agent's environment.
 _SCANS: Final = 20
 _SCAN_S: Final = 0.0005
+_NEVER: Final = 2**63
 
 
 def main() -> int:
@@ -64,18 +65,17 @@ def _keep(place: Place, ready: int) -> None:
         os._exit(BUSY)
     os.chdir("/")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    tally = Tally(boot_ns() if _become_subreaper() else _NEVER)
     writer = OrphanWriter(place.path("orphans"))
     deaths = 0
     while True:
         born = time.monotonic()
-        agent = _fork_agent(place, ready)
+        agent = _fork_agent(place, ready, tally)
         is_first = ready >= 0
         if is_first:
             os.close(ready)
             ready = -1
-        status = _watch(agent, writer)
+        status = _watch(agent, writer, tally)
         if status == 0:
             writer.clear()
             os._exit(0)
@@ -87,7 +87,14 @@ def _keep(place: Place, ready: int) -> None:
             time.sleep(min(0.05 * 2**deaths, 1.0))
 
 
-def _fork_agent(place: Place, ready: int) -> int:
+def _become_subreaper() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    done: int = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return done == 0
+
+
+def _fork_agent(place: Place, ready: int, tally: Tally) -> int:
     keeper = os.getpid()
     pid = os.fork()
     if pid:
@@ -96,7 +103,7 @@ def _fork_agent(place: Place, ready: int) -> int:
     try:
         from drover_local._agent import run
 
-        code = run(place, keeper, lambda: os.write(ready, _READY) if ready >= 0 else 0)
+        code = run(place, keeper, tally, lambda: os.write(ready, _READY) if ready >= 0 else 0)
     except BaseException:  # noqa: BLE001 - the last frame of a process: it is told in the log
         traceback.print_exc()
     finally:
@@ -104,7 +111,7 @@ def _fork_agent(place: Place, ready: int) -> int:
         os._exit(code)
 
 
-def _watch(agent: int, writer: OrphanWriter) -> int:
+def _watch(agent: int, writer: OrphanWriter, tally: Tally) -> int:
     """Collect children until the agent is dead; note the jobs it leaves behind.
 
     Returns:
@@ -121,18 +128,26 @@ def _watch(agent: int, writer: OrphanWriter) -> int:
                 _note_tokens(agent, writer)
             os.waitpid(pid, 0)
             return int(status)
-        ticks = start_ticks(pid)
+        stat, executed = read_stat(pid), has_executed(pid)
+        tally.reaping()
         _, status, usage = os.wait4(pid, 0)
-        writer.add(_end(pid, ticks, status, usage))
+        if writer.add(_end(pid, stat, status, usage) | {"executed": executed}):
+            tally.wrote()
         # The agent is not collected yet, so the number is still its own.
         os.kill(agent, signal.SIGUSR1)
 
 
 # wait4 imports `resource` on first use, which may be too late: the signature names it.
-def _end(pid: int, ticks: int | None, status: int, usage: resource.struct_rusage) -> dict[str, Any]:
+def _end(
+    pid: int,
+    stat: tuple[str, int, int, int] | None,
+    status: int,
+    usage: resource.struct_rusage,
+) -> dict[str, Any]:
     return {
         "pid": pid,
-        "ticks": ticks,
+        "ticks": stat[3] if stat else None,
+        "session": stat[2] if stat else None,
         "status": status,
         "at": time.time(),
         "user_s": usage.ru_utime,

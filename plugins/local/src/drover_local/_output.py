@@ -3,11 +3,11 @@
 import contextlib
 import os
 import stat
-import zlib
 from functools import lru_cache
 from typing import Final
 
 from drover.models import Attempt, Chunk, JobSpec, Stream
+from drover_local._place import kept_name
 
 _SUFFIX: Final = {Stream.STDOUT: "out", Stream.STDERR: "err"}
 
@@ -38,14 +38,9 @@ _absolute: Final = lru_cache(256)(os.path.abspath)
 
 
 def kept_path(folder: str, attempt: Attempt, stream: Stream) -> str:
-    """Give the file that drover keeps for a stream.
-
-    256 folders share the files of all jobs, so that no folder grows without bounds and none is
-    made per job.
-    """
-    shard = zlib.crc32(attempt.job_id.encode("utf-8", "surrogateescape")) & 0xFF
-    name = attempt.job_id.replace("/", "_")
-    return f"{folder}/{shard:02x}/{name}.{attempt.number}.{attempt.restart}.{_SUFFIX[stream]}"
+    """Give the file that drover keeps for a stream."""
+    name = kept_name(attempt.job_id, attempt.number, attempt.restart, _SUFFIX[stream])
+    return f"{folder}/{name}"
 
 
 def stream_path(folder: str, attempt: Attempt, stream: Stream) -> str | None:

@@ -2,11 +2,22 @@
 
 import os
 import socket
+import zlib
 from typing import Final
 
 # sun_path holds 108 bytes with its NUL, on other systems than Linux 104.
 _LONGEST: Final = 100
 _LOG_MAX: Final = 2**20
+
+
+def kept_name(job_id: str, number: int, restart: int, suffix: str) -> str:
+    """Name the file, in the folder of outputs, that is kept for a stream of an attempt.
+
+    256 folders share the files of all jobs, so that no folder grows without bounds and none is
+    made per job.
+    """
+    shard = zlib.crc32(job_id.encode("utf-8", "surrogateescape")) & 0xFF
+    return f"{shard:02x}/{job_id.replace('/', '_')}.{number}.{restart}.{suffix}"
 
 
 class Place:

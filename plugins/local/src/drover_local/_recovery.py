@@ -12,11 +12,13 @@ import struct
 import time
 from typing import Any, Final
 
+from drover_local._doubt import Doubt, Spawn
 from drover_local._identity import TICK_NS, boot_ns, start_ticks, started_within
 from drover_local._job import ENDED, TERMINATE, Job, end_of, from_entry
 from drover_local._ledger import ENDED as NOTED_END
 from drover_local._ledger import EXITED, INTENT, LOST, NODE_LOST, RUNNING, Entry
 from drover_local._orphans import OrphanReader
+from drover_local._place import kept_name
 from drover_local._runner import Runner
 from drover_local._timers import Timers
 
@@ -41,18 +43,21 @@ class Recovery:
         timers: Timers,
         selector: selectors.BaseSelector,
         orphans: OrphanReader,
+        *,
+        doubt: Doubt,
+        output: str,
     ) -> None:
         self._runner = runner
         self._timers = timers
         self._selector = selector
         self._orphans = orphans
+        self._doubt = doubt
+        self._output = output
 
     def run(self) -> None:
         """Go through the ledger, once, before anything is started."""
         ledger = self._runner.ledger
         self._orphans.refresh()
-        if any(entry.state == INTENT for entry in ledger.entries):
-            self._runner.processes.refresh()
         for entry in ledger.entries:
             self._take(entry, rebooted=ledger.rebooted)
         ledger.entries = []
@@ -67,14 +72,30 @@ class Recovery:
             kind = NODE_LOST if entry.state == RUNNING else LOST
             self._lose(job, kind, "the machine was restarted while it ran")
         elif entry.state == INTENT and not self._find(job):
+            self._settle(job)
+        else:
+            self._adopt(job)
+
+    def _settle(self, job: Job) -> None:
+        """Decide about a spawn whose result was not noted, and of which no process is found."""
+        what, pid, ticks = self._doubt.settle(
+            job.span[0], self._output_of(job), lambda: self._find(job)
+        )
+        if what is Spawn.NONE:
+            # Nobody was told of it: it is given again, or found to be unrun.
+            self._runner.ledger.free(job.index)
+        elif what is Spawn.ENDED:
+            self._take_process(job, pid, ticks)
+            self._adopt(job)
+        elif job.pid:
+            self._adopt(job)
+        else:
             self._lose(
                 job,
                 LOST,
                 "the agent was killed while it started the command; no process bears its token "
                 "now, and whether one did is not known",
             )
-        else:
-            self._adopt(job)
 
     def _take_end(self, job: Job, entry: Entry) -> None:
         usage = (entry.user_s, entry.system_s, entry.wall_s, entry.max_rss)
@@ -91,8 +112,14 @@ class Recovery:
         )
         self._runner.jobs[job.token] = job
 
+    def _output_of(self, job: Job) -> str:
+        job_id, _, number = job.native_id.rpartition("/")
+        name = kept_name(job_id, int(number) if number.isdecimal() else 0, 0, "out")
+        return f"{self._output}/{name}"
+
     def _find(self, job: Job) -> bool:
         """Find the process of a spawn whose result was not noted, by the token it bears."""
+        self._runner.processes.refresh()
         found = self._runner.processes.leaders(job.token)
         left = self._orphans.tokens.get(job.token)
         if left is not None:
@@ -102,11 +129,14 @@ class Recovery:
         pid, ticks = found[0]
         if ticks < job.span[0] // TICK_NS:
             return False
+        self._take_process(job, pid, ticks)
+        return True
+
+    def _take_process(self, job: Job, pid: int, ticks: int) -> None:
         job.pid = pid
         job.span = (ticks * TICK_NS, ticks * TICK_NS)
         job.started_at = time.time() - (boot_ns() - job.span[0]) / 1e9
         self._runner.ledger.adopt_span(job.index, pid, *job.span)
-        return True
 
     def _adopt(self, job: Job) -> None:
         self._runner.take_over(job)
