@@ -352,6 +352,7 @@ EXAMPLES: tuple[e.Event, ...] = (
     ),
     e.RetryAsked(at=2.0, by="me", may_run_twice=True),
     e.Resolved(at=2.0, state=State.FAILED, by="me", why="saw it"),
+    e.ClockSet(at=2.0, seconds=-3600.0),
 )
 
 

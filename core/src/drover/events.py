@@ -269,6 +269,14 @@ class Resolved(Event):
     why: str = ""
 
 
+@frozen(kw_only=True)
+class ClockSet(Event):
+    """The machine's clock was set: what is counted from an earlier reading moves along."""
+
+    seconds: float
+    """How far, forwards if positive."""
+
+
 EVENTS: Final[dict[str, type[Event]]] = {
     kind.__name__: kind
     for kind in (
@@ -304,6 +312,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
         ControlSettled,
         RetryAsked,
         Resolved,
+        ClockSet,
     )
 }
 """Every fact by name, as the journal writes it."""

@@ -216,6 +216,7 @@ NOTES: Final = frozenset(
     {
         "AnswerLost",
         "AttemptClosed",
+        "ClockSet",
         "ControlAsked",
         "ControlSignalled",
         "ControlSettled",

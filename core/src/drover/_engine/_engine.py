@@ -24,6 +24,7 @@ from drover._engine._duties import do_duties, job_of_token, new_token
 from drover._engine._lanes import Call, Reply
 from drover._engine._observers import Observers
 from drover._engine._runtime import MOST_TURNS, Runtime
+from drover._engine._wallclock import WallClock
 from drover._engine._watching import Watching
 from drover._plugins import attempt_path
 from drover._store import RENEW_S, Reader, Store, Writer, new_id
@@ -91,6 +92,7 @@ class Engine:
         self.calls: Final = Calls(self)
         self.watching: Final = Watching(self)
         self._seq = 0
+        self.clock: Final = WallClock(store.clock)
         self._renew_at = store.clock.monotonic() + RENEW_S
         self._begun = False
         self._more = True
@@ -122,8 +124,7 @@ class Engine:
             StaleEpochError: Another engine has taken over; nothing was written.
             StoreUnusableError: The store cannot be written now; nothing is lost.
         """
-        clock = self.store.clock
-        self.now, self.tick = clock.time(), clock.monotonic()
+        self.now, self.tick = self.clock.read()
         self._more = False
         for runtime in self.backends.runtimes.values():
             runtime.begin_round()
@@ -131,6 +132,7 @@ class Engine:
         try:
             with self.store.write(self.epoch) as (self.writer, self.reader):
                 self._begin()
+                self._heed_clock()
                 self._take_in()
                 self._work()
                 facts = self._flush()
@@ -158,6 +160,23 @@ class Engine:
             self.desk.touch(job)
             if job.state in ENDED:
                 self.desk.ended.append(job)  # Somebody resolved it: others may wait for it.
+
+    def _heed_clock(self) -> None:
+        """Let what counts by duration move along with a wall clock that was set."""
+        jump_s = self.clock.jump_s(self.writer)
+        if not jump_s:
+            return
+        _log.warning("the clock was set by %+.1f s", jump_s)
+        fact = e.ClockSet(at=self.now, seconds=jump_s)
+        for job in self.reader.delayed():
+            if job.n not in self.desk.jobs:
+                self.desk.put(job)
+        for job in tuple(self.desk.jobs.values()):
+            # Its turn to be woken may stand there in the old time.
+            self.desk.touch(job)
+            self.desk.dirty[job.n] = None
+            if machine.apply(job, fact) is not job:
+                self.desk.tell(job.n, fact)
 
     def _take_in(self) -> None:
         while self._replies:
@@ -322,6 +341,7 @@ class Engine:
             self.writer.forget([job.n for job in expired])
 
     def _after_commit(self, facts: Sequence[tuple[JobRecord, e.Event]]) -> None:
+        self.clock.keep()
         self._taken_replies.clear()
         self._taken_reports.clear()
         receipts, self._receipts = self._receipts, []
@@ -374,6 +394,7 @@ class Engine:
     def _forget_round(self) -> None:
         """Go back to what the store says: a round was not committed."""
         self.desk.abandon_round()
+        self.clock.forget()
         self._begun = False
         self._receipts.clear()
         self._closed.clear()

@@ -321,6 +321,15 @@ class Reader:
         ).fetchall()
         return self._jobs(rows)
 
+    def delayed(self) -> list[JobRecord]:
+        """Read the jobs whose next attempt waits out a delay, in order of position."""
+        rows = self._sql.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE wake_at IS NOT NULL AND state = ? "  # noqa: S608
+            "AND json_extract(record, '$.attempt') > 1 ORDER BY n",
+            (State.WAITING.value,),
+        ).fetchall()
+        return [self._job(row) for row in rows]
+
     def next_wake(self) -> float | None:
         """Give the earliest instant at which a job wants to be woken."""
         row = self._sql.execute(

@@ -8,7 +8,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from drover import machine
 from drover._store._reader import Reader, as_sql
@@ -59,7 +59,7 @@ class Draft:
     """A job or an array that is about to be stored."""
 
     event: Submitted
-    base: Mapping[str, str] | None = None
+    base: Mapping[str, str] | None = field(default=None, repr=False)
     """What it inherits; its digest is in `event.base_digest`."""
 
 
@@ -268,6 +268,21 @@ class Writer:
             "UPDATE dependencies SET met = 1 WHERE n = ? AND on_id = ?",
             ((n, on_id) for on_id in on_ids),
         )
+
+    def note_clock(self, boot: str, offset_s: float) -> float | None:
+        """Note how far the wall clock is from the monotonic one.
+
+        Returns:
+            What was noted before, `None` if that was in another boot.
+        """
+        row = self._sql.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()
+        known, _, before = ("" if row is None else row[0]).rpartition(" ")
+        self._sql.execute(
+            "INSERT INTO meta VALUES ('clock', ?) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (f"{boot} {offset_s!r}",),
+        )
+        return float(before) if known == boot else None
 
     def watch_token(self, token: str, backend: str, n: int, at: float) -> None:
         """Put a token that was closed on the watch list."""

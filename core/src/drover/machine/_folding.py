@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from attrs import evolve
+
 from drover import events as e
 from drover.models import EndReport, JobRecord, Outcome, Reason, Request, Source, Started, Verdict
 from drover.states import State
@@ -224,6 +226,38 @@ def _resolved(job: JobRecord, event: e.Resolved) -> Changes:
     }
 
 
+_FRESH_S: Final = 5.0
+"""A request that is younger was written down by a client that read the new time: an engine looks
+at the clock at least every three seconds."""
+
+
+def _clock_set(job: JobRecord, event: e.ClockSet) -> Changes:
+    """Move what stands for a duration. `not_before` and `deadline` are instants and stay."""
+    changes: Changes = {}
+    moved = ["settle_at", "unknown_since"]
+    if job.state is State.WAITING and job.attempt > 1:
+        moved.append("ready_at")
+    for name in moved:
+        at = getattr(job, name)
+        if at is not None:
+            changes[name] = at + event.seconds
+    # After a step back what is seen next would pass for old news.
+    if job.observed_at is not None and job.observed_at > event.at:
+        changes["observed_at"] = event.at
+    if job.progress is not None and job.progress.at > event.at:
+        changes["progress"] = evolve(job.progress, at=event.at)
+    if any(_is_moved(request, event) for request in job.pending):
+        changes["pending"] = tuple(
+            evolve(request, at=request.at + event.seconds) if _is_moved(request, event) else request
+            for request in job.pending
+        )
+    return changes
+
+
+def _is_moved(request: Request, event: e.ClockSet) -> bool:
+    return not event.at - _FRESH_S <= request.at <= event.at
+
+
 def _to(state: State, **changes: Any) -> Callable[[JobRecord, Any], Changes]:
     fixed = {"state": state, **changes}
     return lambda _job, _event: fixed
@@ -266,5 +300,6 @@ FOLDS: Final[dict[str, Callable[[JobRecord, Any], Changes]]] = {
     "ControlSettled": _control_settled,
     "RetryAsked": _retry_asked,
     "Resolved": _resolved,
+    "ClockSet": _clock_set,
 }
 """What a fact changes, by its name. Every fact but `Submitted` has an entry."""
