@@ -80,13 +80,21 @@ def load(start: Path | None = None, variables: Mapping[str, str] | None = None) 
     user = Path(platformdirs.user_config_dir("drover", appauthor=False)) / "config.toml"
     project = _project_file(start or Path.cwd())
     for path in (user, project):
-        if path is not None and path.is_file():
+        if path is not None and _is_there(path):
             settings.update((setting.key, setting) for setting in _read_file(path))
     for setting in _read_variables(os.environ if variables is None else variables):
         settings[setting.key] = setting
     for setting in settings.values():
         _check(setting)
     return Config(settings=settings, project=None if project is None else project.parent)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as exc:
+        # Somebody else's home folder, as under `sudo`: with its settings unread, all may differ.
+        raise ConfigError(str(path), f"cannot be read: {exc.strerror}") from exc
 
 
 def _project_file(start: Path) -> Path | None:

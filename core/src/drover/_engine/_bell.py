@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from drover._store import make_private
+from drover.errors import StoreUnusableError
 
 NAME: Final = "engine.sock"
 # sockaddr_un holds 108 bytes on Linux, 104 on the BSDs, with a NUL.
@@ -62,6 +63,9 @@ class Bell:
             self._listener = self._listen(path)
 
     def _listen(self, path: Path) -> socket.socket:
+        if path.parent.is_symlink() and path.name != NAME:
+            # Anybody can put one there before us, to lead us to a folder of his choice.
+            raise StoreUnusableError(str(path.parent), "it is a link, which somebody else may own")
         make_private(path.parent)
         path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

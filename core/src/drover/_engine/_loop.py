@@ -88,7 +88,7 @@ class EngineLoop:
         if epoch is None:
             self.ready.set()
             return False
-        bell = Bell(socket_path(self._store.home, self._store.store_id))
+        bell = self._bell()
         self.stop.attach(bell.ring)
         engine = Engine(
             self._store,
@@ -110,6 +110,14 @@ class EngineLoop:
             bell.close()
             engine.close()
         return True
+
+    def _bell(self) -> Bell:
+        """Hang up the bell; where that cannot be, clients and engine look from time to time."""
+        try:
+            return Bell(socket_path(self._store.home, self._store.store_id))
+        except (StoreUnusableError, OSError) as exc:
+            _log.error("no bell, so all takes longer: %s", exc)
+            return Bell(None)
 
     def _work(self, engine: Engine, bell: Bell) -> None:
         engine.load(str(self._config.get("backend", "local")))

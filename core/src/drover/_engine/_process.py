@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,9 +63,17 @@ def main(home: Path, config: Config, idle_s: float | None) -> int:
     return 0 if worked else 3
 
 
+class _PrivateLog(logging.handlers.RotatingFileHandler):
+    """Rotate into files that are as private as the first, whatever the umask."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self.baseFilename, flags, 0o600)
+        return os.fdopen(file, "a", encoding="utf-8", errors="backslashreplace")
+
+
 def _log_to(path: Path) -> None:
-    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=4 * 2**20, backupCount=1)
+    handler = _PrivateLog(path, maxBytes=4 * 2**20, backupCount=1)
     handler.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", style="%")
     )

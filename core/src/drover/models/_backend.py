@@ -7,6 +7,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from drover.models._converting import show_names
 from drover.models._job import Progress
 from drover.models._outcome import EndReport, Reason, Source
 from drover.models._request import Request, Verb, Verdict
@@ -130,11 +131,11 @@ class Attempt:
     """Smaller was submitted earlier to drover."""
     array_id: str | None = None
     array_index: int | None = None
-    base_environment: Mapping[str, str] = _NOTHING
+    base_environment: Mapping[str, str] = field(default=_NOTHING, repr=show_names)
     """In `submit` only: what is inherited; one object for all attempts that share it."""
     base_digest: str = ""
     """Names `base_environment`: equal digests, equal variables."""
-    variables: Mapping[str, str] = _NOTHING
+    variables: Mapping[str, str] = field(default=_NOTHING, repr=show_names)
     """In `submit` only: the job's own variables, `DROVER_*` included; they win."""
 
     @property

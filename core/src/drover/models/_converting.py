@@ -197,14 +197,15 @@ def to_env(value: Mapping[str, str | os.PathLike[str]]) -> Mapping[str, str]:
     if not given:
         return NOTHING
     if not isinstance(given, Mapping):
-        raise InvalidSpecError("env", given, "give a mapping of names to values")
+        # What it holds may be a secret, and in the wrong place: say only what it is.
+        raise InvalidSpecError("env", type(given), "give a mapping of names to values")
     out: dict[str, str] = {}
     for name, entry in cast("Mapping[object, object]", given).items():
         if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise InvalidSpecError("env", name, "a variable's name is text without '=' and NUL")
+            shown = name.partition("=")[0] if isinstance(name, str) else type(name)
+            raise InvalidSpecError("env", shown, "a variable's name is text without '=' and NUL")
         text = os.fspath(cast("PathText", entry)) if isinstance(entry, str | os.PathLike) else None
         if not isinstance(text, str) or "\0" in text:
-            # The value may be a secret: say only whose it is.
             raise InvalidSpecError("env", name, "its value must be text without NUL")
         if not (_has_bytes(name) and _has_bytes(text)):
             raise InvalidSpecError("env", name, NO_BYTES)
