@@ -123,12 +123,15 @@ class EngineLoop:
         engine.load(str(self._config.get("backend", "local")))
         while not self.stop.asked:
             begun = time.monotonic()
-            wait_s = self._round(engine)
+            try:
+                wait_s = self._round(engine)
+                if self._leaves(engine):
+                    _log.info("nothing to do, leaving")
+                    return
+            except StoreUnusableError as exc:
+                _log.error("%s", exc)
+                wait_s = TROUBLE_S
             took = time.monotonic() - begun
-            self._publish(engine)
-            if self._leaves(engine):
-                _log.info("nothing to do, leaving")
-                return
             bell.wait(wait_s)
             if engine.live > MANY:
                 gather_s = min(LONGEST_GATHER_S, max(GATHER_S, 3 * took))
@@ -144,19 +147,17 @@ class EngineLoop:
         Returns:
             How long to wait for the next, in seconds.
         """
-        try:
-            more = engine.round()
-            engine.renew()
-            return 0.0 if more else engine.wait_s()
-        except StoreUnusableError as exc:
-            _log.error("%s", exc)
-            return TROUBLE_S
+        more = engine.round()
+        engine.renew()
+        wait_s = 0.0 if more else engine.wait_s()
+        self._publish(engine)
+        return wait_s
 
     def _publish(self, engine: Engine) -> None:
         backends = engine.backends.info()
         if backends != self._published:
-            self._published = backends
             engine.renew({**self._info, "backends": backends})
+            self._published = backends
 
     def _leaves(self, engine: Engine) -> bool:
         """Leave if there was nothing to do for long, giving the lease back in the very

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -16,7 +17,7 @@ from drover._store import (
     default_home,
 )
 from drover.config import Config, load
-from drover.errors import InvalidSpecError
+from drover.errors import InvalidSpecError, StoreUnusableError
 from drover.models import (
     CancelVerdict,
     Diagnosis,
@@ -459,9 +460,12 @@ class Session:
         if self._mode != "auto" or self.read_only or now - self._cared_at < CARE_S:
             return
         self._cared_at = now
-        if not self.store.lease().live:
-            with self.store.read() as reader:
-                needed = reader.has_unfinished()
+        if self.store.lease().live:
+            return
+        with self.store.read() as reader:
+            needed = reader.has_unfinished()
+        # On a full disk none can be started, nor does one renew its lease: who waits waits on.
+        with suppress(StoreUnusableError):
             if needed:
                 self.wake_engine()
                 if not self.store.lease().live:

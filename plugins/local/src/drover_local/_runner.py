@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from drover_local._identity import boot_ns
-from drover_local._job import ENDED, RUNNING, SUSPENDED, Job, end_of
+from drover_local._job import ENDED, QUEUED, RUNNING, SUSPENDED, Job, end_of
 from drover_local._ledger import EXITED, LAUNCH_FAILED, Ledger
 from drover_local._limits import Limits
 from drover_local._slots import Queue, Slots
-from drover_local._spawn import LaunchError, Spawner
+from drover_local._spawn import LaunchError, NoRoomError, Spawner
 from drover_local._stopping import Stopper
 from drover_local._timers import Timers
 from drover_local._tree import Processes
@@ -159,13 +159,19 @@ class Runner:
         try:
             job.index = self.ledger.intend(job.token, job.detail(), now, after)
         except OSError as exc:
-            self._stall(job, exc)
+            self._stall(job, f"the ledger cannot grow: {exc.strerror}")
             return
         job.phase = RUNNING
         self.running += 1
         try:
             job.environment = _environment(job)
             pid = self._spawner.spawn(job)
+        except NoRoomError as exc:
+            self.ledger.free(job.index)
+            job.index, job.phase = -1, QUEUED
+            self.running -= 1
+            self._stall(job, str(exc))
+            return
         except LaunchError as exc:
             self._not_launched(job, str(exc))
             return
@@ -185,12 +191,12 @@ class Runner:
             self.limits.watch(job)
         self._tell(job)
 
-    def _stall(self, job: Job, exc: OSError) -> None:
+    def _stall(self, job: Job, why: str) -> None:
         self.slots.give_back(job.needs, job.gpus)
         self.slots.unbind(job.cpu_ids)
         job.gpus = job.cpu_ids = ()
         self.queue.add(job)
-        self.trouble = f"the ledger cannot grow: {exc.strerror}"
+        self.trouble = why
         self._timers.after(_RETRY_S, self._go_on)
 
     def _go_on(self) -> None:

@@ -17,11 +17,16 @@ from drover_local._job import Job
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 # How long a found command is believed in: a new one earlier in PATH is seen after this.
 _FOUND_S: Final = 1.0
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OUTPUT: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 
 
 class LaunchError(Exception):
     """The command could not be started. Stays inside the agent; its text goes to the user."""
+
+
+class NoRoomError(LaunchError):
+    """The disk has no room for its output: nothing runs now, and it can be tried again."""
 
 
 class Spawner:
@@ -47,6 +52,7 @@ class Spawner:
             Its process id.
 
         Raises:
+            NoRoomError: It does not run now; it can be tried again.
             LaunchError: It does not run and will not.
         """
         what = job.what
@@ -73,7 +79,15 @@ class Spawner:
         try:
             return self._start(path, what, job)
         except OSError as exc:
-            raise LaunchError(explain(exc, path, what)) from None
+            raise self._failure(exc, path, what) from None
+
+    def _failure(self, exc: OSError, path: str, what: dict[str, Any]) -> LaunchError:
+        if exc.errno in _FULL:
+            for name in ("stdout", "stderr"):
+                kept = what.get(name, "")
+                if kept.startswith(self._output) and (why := _check_output(name, kept)):
+                    return NoRoomError(why)
+        return LaunchError(explain(exc, path, what))
 
     def come_back(self) -> None:
         """Leave the directory of the last job, so that it can be unmounted."""
@@ -119,7 +133,8 @@ class Spawner:
         try:
             os.makedirs(shard, mode=0o700, exist_ok=True)
         except OSError as exc:
-            raise LaunchError(f"folder for output {_show(shard)}: {_why(exc)}") from None
+            kind = NoRoomError if exc.errno in _FULL else LaunchError
+            raise kind(f"folder for output {_show(shard)}: {_why(exc)}") from None
         self._shards.add(shard)
 
     def _refuse_no_file(self, name: str, path: str | None) -> None:
