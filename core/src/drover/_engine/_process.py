@@ -128,7 +128,9 @@ def ensure(store: Store, project: Path | None) -> None:
 
     Raises:
         EngineUnavailableError: None could be started.
+        StoreReadOnlyError: None could work on it.
     """
+    store.refuse_if_read_only()
     clock = SystemClock()
     deadline = clock.monotonic() + START_S
     while not store.lease().live:
@@ -149,7 +151,11 @@ def stop(store: Store, timeout_s: float) -> bool:
 
     Returns:
         Whether none works any more.
+
+    Raises:
+        StoreReadOnlyError: The engine that a copy names works on another store.
     """
+    store.refuse_if_read_only()
     holder = store.lease()
     if not holder.live:
         return True

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from attrs import evolve
+
 from drover._store import _lease, _schema
 from drover._store._host import SystemClock
 from drover._store._place import (
@@ -128,8 +130,7 @@ class Store:
             StaleEpochError: Another engine has taken over.
             StoreReadOnlyError: The store cannot be changed.
         """
-        if self.why_read_only:
-            raise StoreReadOnlyError(str(self.home), self.why_read_only)
+        self.refuse_if_read_only()
         with self._lock:
             self._begin()
             try:
@@ -198,9 +199,19 @@ class Store:
     # The lease
 
     def lease(self) -> _lease.LeaseHolder:
-        """Read who holds the lease."""
+        """Read who holds the lease. The engine that a copy names works on another file."""
         with self._lock:
-            return _lease.read(self._sql, self.clock)
+            holder = _lease.read(self._sql, self.clock)
+        return evolve(holder, live=holder.live and not self.read_only)
+
+    def refuse_if_read_only(self) -> None:
+        """Say that nothing can be changed.
+
+        Raises:
+            StoreReadOnlyError: So it is.
+        """
+        if self.why_read_only:
+            raise StoreReadOnlyError(str(self.home), self.why_read_only)
 
     def acquire_lease(self, info: dict[str, object]) -> int | None:
         """Take the lease; `None` if a living engine holds it."""
@@ -296,6 +307,8 @@ def _prepare(connection: sqlite3.Connection, database: Path, clock: Clock) -> No
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    # Out of the log and into the file: a copy of that alone has to know whose copy it is.
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:

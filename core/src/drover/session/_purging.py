@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from drover._engine import attempt_of
 from drover._plugins import attempt_path
 from drover._store import JobFilter
-from drover.errors import DroverError, IllegalRequestError, StoreReadOnlyError
+from drover.errors import DroverError, IllegalRequestError
 from drover.models import JobRecord
 from drover.states import ENDED, FINAL
 
@@ -30,9 +30,8 @@ def purge(session: "Session", ids: Sequence[str] | None, ended_before: float | N
     Returns:
         How many were forgotten.
     """
-    if session.store.why_read_only:
-        # Before anything: their output would be gone, and they would stay.
-        raise StoreReadOnlyError(str(session.home), session.store.why_read_only)
+    # Before anything outside the store is deleted: what lies beside a copy is all it has.
+    session.store.refuse_if_read_only()
     jobs = _chosen(session, ids, ended_before)
     for start in range(0, len(jobs), PIECE):
         piece = jobs[start : start + PIECE]
