@@ -1,6 +1,7 @@
 """The engine as a process: killed, paused, replaced, left alone. Real jobs on the local backend."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -107,6 +108,44 @@ def test_an_engine_that_sleeps_is_replaced_and_leaves_when_it_wakes(
     assert 0 == last.wait(WAIT_S).exit_code
     assert (session.home / "engine.sock").exists(), "the old engine took the new one's bell along"
     assert ["before", "after", "last"] == (tmp_path / "runs").read_text().split()
+
+
+@pytest.mark.slow
+def test_an_engine_that_sleeps_over_a_full_queue_doubles_nothing(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it hands jobs over, woken while another does: each job still runs once."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    monkeypatch.setenv("DROVER_BACKENDS__LOCAL__WINDOW", "4")
+    monkeypatch.setenv("DROVER_BACKENDS__LOCAL__CPUS", "2")
+
+    def specs(first: int) -> list[drover.JobSpec]:
+        text = "echo {0} >> {1}/{0}; sleep 0.02; exit {2}"
+        scripts = [text.format(n, tmp_path, n % 100) for n in range(first, first + 150)]
+        return [drover.JobSpec(argv=("sh", "-c", script)) for script in scripts]
+
+    jobs = session.submit_many(specs(0))
+    poll(lambda: session.counts().get(State.FAILED, 0) > 3, session)
+    time.sleep(random.Random(seed).random() * 0.2)
+    old = session.engine_status()
+    os.kill(old.pid, signal.SIGSTOP)
+    try:
+        left = session.counts()
+        jobs += session.submit_many(specs(150))
+        # Whoever waits sees to another engine, once the lease has run out.
+        session.wait(jobs[-1:], 11.0)
+        poll(lambda: session.engine_status().epoch == old.epoch + 1, session)
+        jobs += session.submit_many(specs(300))
+    finally:
+        os.kill(old.pid, signal.SIGCONT)
+    _, pending = session.wait(jobs, WAIT_S)
+    poll(lambda: is_gone(old.pid), session)
+
+    assert left.get(State.NEW, 0) + left.get(State.QUEUED, 0) > 10, "it was stopped too late"
+    assert [] == pending
+    assert [n % 100 for n in range(450)] == [session.job(job.id).outcome.exit_code for job in jobs]  # type: ignore[union-attr]
+    assert [f"{n}\n" for n in range(450)] == [(tmp_path / str(n)).read_text() for n in range(450)]
 
 
 KILLED = """
