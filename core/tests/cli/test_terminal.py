@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from importlib.metadata import entry_points
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,18 @@ class Terminal:
             timeout=LIMIT_S,
             dimensions=(40, 120),
         )
+
+    def spawn_raw(self, *words: str) -> "pexpect.spawn[bytes]":
+        """Start a command and keep every byte that it writes."""
+        child = pexpect.spawn(
+            sys.executable,
+            ["-m", "drover", *words],
+            env=self.environment,  # type: ignore[arg-type]
+            timeout=LIMIT_S,
+            dimensions=(40, 120),
+        )
+        child.written = child.logfile_read = BytesIO()
+        return child
 
     def job(self, name: str) -> drover.Job:
         return self.session.jobs(name=name)[0]
@@ -153,6 +166,80 @@ def test_a_hostile_name_is_shown_in_a_drawn_table(terminal: Terminal) -> None:
     assert 0 == ended(child)
     assert r"\x1b]0;owned\x07[red]x" in drawn
     assert "\x1b]" not in drawn
+
+
+# Sets the title, fills the clipboard, colours, begins strings in their one-byte form, asks for
+# the terminal's answer, overwrites the line, turns the writing round.
+HOSTILE = (
+    "x\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b[93;5m\x9b93m\x90q\x9c\x1b[6n\x1bP\x1b\\"
+    "\r\n\u202e\u2066\x7fy"
+)
+PRINTED = "".join(f"\\{byte:03o}" for byte in [*HOSTILE.encode(), 0x9B, 0x90, 0xFF, 0x0A])
+SENT = (
+    "\x1b]",
+    "\x1b[93",
+    "\x1b[6n",
+    "\x1bP",
+    "\x9b",
+    "\x90",
+    "\x9c",
+    "\x07",
+    "\u202e",
+    "\u2066",
+    "\x7f",
+)
+
+
+@pytest.fixture(scope="module")
+def hostile(terminal: Terminal) -> drover.Job:
+    """Give a job that has an evil name, tag, command and output."""
+    argv = ("sh", "-c", 'printf "$1"; printf "$1" >&2; exit 3', HOSTILE, PRINTED)
+    job = terminal.session.submit(argv, name=HOSTILE, tags=[HOSTILE])
+    assert isinstance(job, drover.Job)
+    assert 3 == job.wait(LIMIT_S).exit_code
+    return job
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ps", "--all"),
+        ("ps", "--name", HOSTILE),
+        ("show", "{0}"),
+        ("history", "{0}"),
+        ("top",),
+        ("wait", "{0}"),
+        ("logs", "{0}"),
+        ("logs", "-f", "--both", "{0}"),
+        ("cancel", "{0}"),
+        ("run", "--name", HOSTILE, "--", "printf", PRINTED),
+        ("run", "--", HOSTILE),
+        ("run", "--cwd", f"/{HOSTILE}", "--", "true"),
+        ("plan", "--name", HOSTILE, "--", HOSTILE),
+        ("show", HOSTILE),
+        ("ps", "--state", HOSTILE),
+        ("submit", "--backend", HOSTILE, "--", "true"),
+        ("submit", "--memory", HOSTILE, "--", "true"),
+        ("submit", f"--{HOSTILE}"),
+        (HOSTILE,),
+    ],
+    ids=lambda words: " ".join(words).encode("unicode_escape").decode()[:40],
+)
+def test_nothing_hostile_reaches_a_terminal(
+    terminal: Terminal, hostile: drover.Job, words: tuple[str, ...]
+) -> None:
+    """Whatever names, output and mistakes are made of, it is shown; the terminal is not driven."""
+    child = terminal.spawn_raw(*(hostile.id if word == "{0}" else word for word in words))
+    if words == ("top",):
+        child.expect(b"q leaves")
+        child.send(b"q")
+    ended(child)
+    said = child.written.getvalue().decode("utf-8", "strict")
+
+    assert [] == [sign for sign in SENT if sign in said]
+    # Where our own drawing sends nothing, nothing at all is left but the ends of lines.
+    if words[0] not in {"ps", "history", "top", "wait", "plan"}:
+        assert [] == [sign for sign in said if ord(sign) < 32 and sign not in "\r\n\t"]
 
 
 def test_top_draws_and_leaves(terminal: Terminal) -> None:
