@@ -1,6 +1,7 @@
 """What `ps`, `show`, `history`, `wait`, `plan`, `backends`, `doctor` print."""
 
 import io
+import time
 from typing import Any
 
 import click
@@ -29,6 +30,20 @@ def test_ps_lists_unfinished_and_recent_and_counts_all(
     assert "runs" in output
     assert 10 == output.count("done")
     assert "21 jobs: 1 RUNNING, 20 SUCCEEDED; 10 not shown" in output
+
+
+def test_no_age_is_negative(call: Any, session: Any, make_job: Any) -> None:
+    """The clock was set back after the job's start."""
+    later = time.time() + 3600
+    job = make_job(submitted_at=later, started_at=later, state=State.RUNNING, outcome=None)
+    session.things.append(job)
+
+    output = "".join(
+        call(*words).stdout for words in (("ps",), ("show", job.id), ("top", "--once"))
+    )
+
+    assert "0ms" in output
+    assert [] == [word for word in output.split() if word[:1] == "-" and word[1:2].isdigit()]
 
 
 def test_ps_of_an_empty_store_says_so(call: Any) -> None:

@@ -56,6 +56,22 @@ def test_wait_for_any_gives_what_ended(session: Session, submit: Submit, hand: H
     assert ([second], [first]) == session.wait([second, first], 0, when="any")
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0], ids=["back", "forwards"])
+def test_a_timeout_is_a_duration(
+    session: Session, submit: Submit, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    """The clock is set while somebody waits: not an hour longer, and not a moment shorter."""
+    job, told = submit(), time.time
+    jumps_at = time.monotonic() + 0.1
+    monkeypatch.setattr(
+        time, "time", lambda: told() + (jump if time.monotonic() > jumps_at else 0.0)
+    )
+    began = time.monotonic()
+
+    assert ([], [job]) == session.wait(job, 0.5)
+    assert 0.5 <= time.monotonic() - began < WAIT_S
+
+
 def test_wait_that_times_out_says_what_is_left(session: Session, submit: Submit) -> None:
     job = submit()
 

@@ -57,6 +57,8 @@ def main(home: Path, config: Config, idle_s: float | None) -> int:
         signal.signal(number, lambda _number, _frame: loop.stop.ask())
     try:
         worked = loop.run()
+        if not worked:
+            logging.getLogger("drover").info("another engine works on the store, leaving")
     finally:
         store.close()
         logging.shutdown()
