@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from drover.cli._render import Table, size, span
+from drover.cli._terminal import complain
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.models import Diagnosis, Health, JobSpec
 from drover.states import State
@@ -83,6 +84,21 @@ def test_a_hostile_name_cannot_drive_the_terminal(
     assert [] == [sign for sign in output if (ord(sign) < 32 and sign != "\n") or sign == "\u202e"]
     if words[0] != "wait":
         assert r"x\x1b[2J\x1b]0;owned\x07\r\n[" in output
+
+
+def test_neither_a_complaint_nor_a_cell_drives_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last layer: whatever text comes there, by whatever way."""
+    complain(HOSTILE)
+    table = Table("NAME")
+    table.row(HOSTILE)
+
+    for text in (capsys.readouterr().err, table.plain()):
+        assert r"x\x1b[2J\x1b]0;owned\x07\r\n[" in text
+        assert [] == [
+            sign for sign in text if (ord(sign) < 32 and sign != "\n") or sign == "\u202e"
+        ]
 
 
 def test_show_masks_variables(call: Any, session: Any, make_job: Any) -> None:
