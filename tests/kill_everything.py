@@ -21,8 +21,6 @@ import drover
 from drover import Job, Reason, Session
 from drover.models import Started
 from drover.states import ENDED, State
-from drover_local._doctor import ask_status
-from drover_local._place import Place
 
 EVERYBODY = ("client", "engine", "agent", "keeper")
 TURNS = {**{name: (name,) for name in EVERYBODY}, "all": EVERYBODY}
@@ -131,6 +129,10 @@ class Round:
         self.kills += 1
 
     def _pids(self, session: Session) -> list[int | None]:
+        # Late, so that the file can be collected where the core is alone.
+        from drover_local._doctor import ask_status
+        from drover_local._place import Place
+
         found: dict[str, int | None] = dict.fromkeys(EVERYBODY)
         if self._client is not None and self._client.poll() is None:
             found["client"] = self._client.pid

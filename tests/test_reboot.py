@@ -13,8 +13,6 @@ import pytest
 import drover
 from drover import Job, Reason, Session, State
 from drover._store import process_started
-from drover_local._doctor import ask_status
-from drover_local._place import Place
 
 WAIT_S = 60.0
 CPUS = 2
@@ -54,6 +52,10 @@ def power_off(session: Session, spared: Job) -> int:
     Returns:
         That number.
     """
+    # Late, so that the file can be collected where the core is alone.
+    from drover_local._doctor import ask_status
+    from drover_local._place import Place
+
     status = ask_status(Place(str(session.home / "backends" / "local")))
     assert status is not None
     running = session.jobs(state=State.RUNNING)
