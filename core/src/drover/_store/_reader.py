@@ -322,10 +322,13 @@ class Reader:
         return self._jobs(rows)
 
     def delayed(self) -> list[JobRecord]:
-        """Read the jobs whose next attempt waits out a delay, in order of position."""
+        """Read the jobs whose next attempt waits out a delay, in order of position.
+
+        Others that wait for a time may be among them, if few.
+        """
         rows = self._sql.execute(
             f"SELECT {_COLUMNS} FROM jobs WHERE wake_at IS NOT NULL AND state = ? "  # noqa: S608
-            "AND json_extract(record, '$.attempt') > 1 ORDER BY n",
+            "AND record LIKE '%\"attempt\":%' ORDER BY n",
             (State.WAITING.value,),
         ).fetchall()
         return [self._job(row) for row in rows]
