@@ -117,6 +117,17 @@ def test_a_copy_can_be_read_but_not_written(home: Path, tmp_path: Path, open_sto
         copy._sql.execute("DELETE FROM jobs")
 
 
+def test_a_database_that_is_copied_alone_knows_whose_copy_it_is(
+    home: Path, tmp_path: Path, open_store: Open
+) -> None:
+    """What lies in the log yet is not in it: without its identity it would pass for a new store."""
+    open_store().insert(draft())
+    (tmp_path / "copy").mkdir()
+    shutil.copy(home / "store.db", tmp_path / "copy")
+
+    assert open_store(tmp_path / "copy").read_only
+
+
 def test_a_store_that_was_moved_is_the_same(home: Path, tmp_path: Path, open_store: Open) -> None:
     first = open_store()
     (job_id,) = first.insert(draft())
