@@ -48,7 +48,7 @@ class StoreVersionError(StoreError):
 
 
 class StoreUnusableError(StoreError):
-    """The store cannot be opened: no directory, no permission, no database.
+    """The store cannot be used: no directory, no permission, no room, no database.
 
     Raised when: a store is opened, read or written, and its folder or its files do not allow it,
         are damaged, or the disk is full.
@@ -71,7 +71,7 @@ class StoreUnusableError(StoreError):
 
     def __init__(self, path: str, why: str) -> None:
         self.path, self.why = path, why
-        super().__init__(f"store {path!r} cannot be opened: {why}")
+        super().__init__(f"store {path!r} cannot be used: {why}")
 
 
 class StoreReadOnlyError(StoreError):
