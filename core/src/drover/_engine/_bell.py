@@ -11,6 +11,7 @@ import selectors
 import socket
 import struct
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -102,6 +103,12 @@ class Bell:
                 else:
                     self._part(key.fileobj)
         return rang
+
+    @staticmethod
+    def rest(seconds: float) -> None:
+        """Let news gather."""
+        if seconds > 0:
+            time.sleep(seconds)
 
     def tell(self, seq: int) -> None:
         """Tell all clients that the journal has grown."""

@@ -4,7 +4,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
 from attrs import define, field
 
@@ -28,6 +29,30 @@ machine that is slow or busy it is not the rounds that make it so.
 """
 TROUBLE_S: Final = 1.0
 """Pause before the next round after one that could not be written (a full disk)."""
+
+
+class EngineBell(Protocol):
+    """What an engine waits at between two rounds."""
+
+    def ring(self) -> None:
+        """Wake `wait`. From any thread."""
+        ...
+
+    def tell(self, seq: int) -> None:
+        """Tell clients of a commit."""
+        ...
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until somebody rings, or the time is over."""
+        ...
+
+    def rest(self, seconds: float) -> None:
+        """Let news gather."""
+        ...
+
+    def close(self) -> None:
+        """Listen no more."""
+        ...
 
 
 @define
@@ -64,6 +89,7 @@ class EngineLoop:
         *,
         load: Loader | None = None,
         lanes: LaneMaker | None = None,
+        bell: Callable[[Path], EngineBell] = Bell,
         idle_s: float | None = None,
     ) -> None:
         self._store = store
@@ -71,6 +97,7 @@ class EngineLoop:
         self._info = dict(info)
         self._load = load
         self._lanes = lanes
+        self._bell = bell
         self._idle_s = float(config.get("engine.idle_s", IDLE_S)) if idle_s is None else idle_s
         self._published: list[dict[str, Any]] | None = None
         self._idle_since: float | None = None
@@ -88,7 +115,7 @@ class EngineLoop:
         if epoch is None:
             self.ready.set()
             return False
-        bell = self._bell()
+        bell = self._hang_up_bell()
         self.stop.attach(bell.ring)
         engine = Engine(
             self._store,
@@ -111,15 +138,15 @@ class EngineLoop:
             engine.close()
         return True
 
-    def _bell(self) -> Bell:
+    def _hang_up_bell(self) -> EngineBell:
         """Hang up the bell; where that cannot be, clients and engine look from time to time."""
         try:
-            return Bell(socket_path(self._store.home, self._store.store_id))
+            return self._bell(socket_path(self._store.home, self._store.store_id))
         except (StoreUnusableError, OSError) as exc:
             _log.error("no bell, so all takes longer: %s", exc)
             return Bell(None)
 
-    def _work(self, engine: Engine, bell: Bell) -> None:
+    def _work(self, engine: Engine, bell: EngineBell) -> None:
         engine.load(str(self._config.get("backend", "local")))
         while not self.stop.asked:
             begun = time.monotonic()
@@ -135,7 +162,7 @@ class EngineLoop:
             bell.wait(wait_s)
             if engine.live > MANY:
                 gather_s = min(LONGEST_GATHER_S, max(GATHER_S, 3 * took))
-                time.sleep(max(0.0, begun + gather_s - time.monotonic()))
+                bell.rest(begun + gather_s - time.monotonic())
             if not self._store.is_there():
                 _log.error("the store is gone, leaving")
                 return

@@ -8,11 +8,12 @@ from drover._store._host import (
     is_network,
     process_started,
 )
+from drover._store._ids import new_id
 from drover._store._lease import RENEW_S, TTL_S, LeaseHolder
 from drover._store._place import NetworkFileSystemWarning, default_home, make_private
 from drover._store._reader import JobFilter, JournalEntry, Reader
 from drover._store._store import Store
-from drover._store._writer import Draft, Writer, agenda, new_id
+from drover._store._writer import Draft, Writer, agenda
 
 __all__ = [
     "RENEW_S",

@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from attrs import evolve
 
 from drover._store import _lease, _schema
 from drover._store._host import SystemClock
+from drover._store._ids import new_store_id
 from drover._store._place import (
     DATABASE,
     RESTORE,
@@ -319,7 +319,7 @@ def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
         {
-            "store_id": uuid.uuid4().hex[:16],
+            "store_id": new_store_id(),
             "machine": here.machine,
             "host": here.host,
             "inode": here.device_inode,

@@ -1,8 +1,6 @@
 """What can be written to a store, inside one transaction."""
 
-import os
 import sqlite3
-from base64 import b32encode
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -11,6 +9,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from drover import machine
+from drover._store._ids import new_ids
 from drover._store._reader import Reader, as_sql
 from drover._store._sealing import Sealer
 from drover._wire import SubmittedEncoder, encode_event, encode_record
@@ -28,30 +27,10 @@ from drover.instructions import (
 from drover.models import JobRecord, JobSpec
 from drover.states import State
 
-# Crockford's base 32 in lower case: no letter that looks like a figure.
-_TO_OURS: Final = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz"
-)
-ID_LENGTH: Final = 12
-"""60 random bits: among a million jobs two are alike with a chance of 4e-7, and then the
-second insert is refused by the table, not merged."""
-
 _PIECE: Final = 250
 """Rows that are handed to SQLite at a time."""
 _TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
 LOOK_AGAIN_S: Final = 1.0
-
-
-def new_id() -> str:
-    """Make the id of a job or an array."""
-    return new_ids(1)[0]
-
-
-def new_ids(count: int) -> list[str]:
-    """Make many ids at once."""
-    # 15 bytes are 24 letters, which are two ids.
-    text = b32encode(os.urandom(15 * ((count + 1) // 2))).translate(_TO_OURS).decode()
-    return [text[start : start + ID_LENGTH] for start in range(0, count * ID_LENGTH, ID_LENGTH)]
 
 
 @frozen(kw_only=True)
