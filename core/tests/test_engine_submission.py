@@ -60,6 +60,35 @@ def test_an_accepted_job_whose_answer_was_lost(
     assert job.state is State.SUCCEEDED, driver.story(driver.records())
 
 
+def test_nothing_is_lost_before_a_search_was_answered(drive: Callable[..., EngineDriver]) -> None:
+    """While nobody can be asked nobody has said that the job is not there."""
+    driver = drive(Claim.NONE, lose_answer=1.0)
+    job = driver.session.submit(["x"], native={"simulated": {"run_s": 5}})
+    driver.settle()
+    driver.set_faults(Faults(unreachable=1.0))
+    driver.advance(300.0)
+    assert job.state is State.SUBMITTING, driver.story(driver.records())
+    driver.set_faults(CALM)
+    driver.run_until_over()
+
+    assert job.state is State.SUCCEEDED, driver.story(driver.records())
+
+
+def test_an_engine_that_was_away_searches_before_it_gives_up(
+    drive: Callable[..., EngineDriver],
+) -> None:
+    """The time for an answer may have passed while nobody was there to ask."""
+    driver = drive(Claim.NONE, lose_answer=1.0)
+    job = driver.session.submit(["x"], native={"simulated": {"run_s": 5}})
+    driver.settle()
+    driver.crash()
+    driver.cluster.advance(3600.0)
+    driver.set_faults(CALM)
+    driver.run_until_over()
+
+    assert job.state is State.SUCCEEDED, driver.story(driver.records())
+
+
 @pytest.mark.parametrize("claim", list(Claim))
 def test_a_hung_server_that_accepts_when_it_wakes(
     drive: Callable[..., EngineDriver], claim: Claim

@@ -192,6 +192,7 @@ class Calls:
         def then(answer: Sequence[Found] | None, _error: DroverError | None) -> None:
             engine = self._engine
             found = {row.token: row for row in answer or ()}
+            runtime.searched(tokens, heard=answer is not None)
             for token in tokens:
                 job = engine.job_with(token)
                 if job is None or job.state is not State.SUBMITTING:

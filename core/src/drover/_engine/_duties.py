@@ -176,15 +176,20 @@ def _settle_submission(this: "Engine", job: JobRecord, _order: i.SettleSubmissio
     if this.now - job.unknown_since < runtime.capabilities.unknown_after_s:
         return False
     if runtime.capabilities.claim is Claim.NONE:
+        if not runtime.is_unfound(job.token):
+            return False  # Nobody could be asked yet, and nothing runs twice by waiting.
+        runtime.settled(job.token)
         outcome = machine.lost("its submission got no answer and was not found")
         this.desk.tell(job.n, e.Ended(at=this.now, attempt=job.attempt, outcome=outcome))
         return True
     closed = claims.close(this.attempt_dir(job), "the submission got no answer")
     if closed.closing is Closing.CLOSED:
+        runtime.settled(job.token)
         this.close_token(job, "its submission got no answer")
         this.withdraw(job, "its submission got no answer")
         return True
     if closed.closing is Closing.TAKEN and closed.owner is not None:
+        runtime.settled(job.token)
         this.desk.tell(
             job.n,
             e.Accepted(at=this.now, attempt=job.attempt, native_id=closed.owner.native_id),

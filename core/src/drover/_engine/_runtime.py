@@ -1,7 +1,7 @@
 """A backend as the engine sees it: loaded, started, called on two lanes."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -60,6 +60,8 @@ class Runtime:
         """What has been handed to a lane and not come back: by hook, tokens or request ids."""
         self.again_at: Final[dict[str, float]] = {}
         """When to try once more to settle a token, on the monotonic clock."""
+        self._unfound: Final[set[str]] = set()
+        """Tokens that the last search for them was answered about."""
         self.missing_since: Final[dict[str, float]] = {}
         """Tokens absent from good answers, since when on the monotonic clock."""
         self._refill_at = 0.0
@@ -138,8 +140,20 @@ class Runtime:
 
     def settled(self, token: str) -> None:
         """Forget the delays of a token."""
+        self._unfound.discard(token)
         self.again_at.pop(token, None)
         self.missing_since.pop(token, None)
+
+    def searched(self, tokens: Iterable[str], *, heard: bool) -> None:
+        """Note whether a search for tokens was answered."""
+        if heard:
+            self._unfound.update(tokens)
+        else:
+            self._unfound.difference_update(tokens)
+
+    def is_unfound(self, token: str) -> bool:
+        """Tell whether the backend says that it does not know a token, as far as it can say."""
+        return token in self._unfound or not self.capabilities.find
 
     def pause_grace(self) -> None:
         """Let the time since the last query not count: this one failed, and says nothing."""
