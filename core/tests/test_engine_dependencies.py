@@ -120,3 +120,16 @@ def test_a_retry_of_the_first_opens_the_way(bench: Bench) -> None:
     bench.advance(5)
 
     assert State.QUEUED is second.state
+
+
+def test_a_retry_behind_a_dependency_that_failed_ends_again(bench: Bench) -> None:
+    """Asked for too early, it must not wait for ever for a job that has long ended."""
+    first = bench.placed(Phase.RUNNING)
+    second = bench.submit(**after(first))
+    bench.settle()
+    bench.world.end(first.record.token, 1)
+    bench.advance(5)
+    bench.session.retry([second])
+    bench.advance(5)
+
+    assert (State.FAILED, 2) == (second.state, second.record.attempt)

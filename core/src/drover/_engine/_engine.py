@@ -160,6 +160,8 @@ class Engine:
             self.desk.touch(job)
             if job.state in ENDED:
                 self.desk.ended.append(job)  # Somebody resolved it: others may wait for it.
+            elif job.spec.after and not job.dependencies_met:
+                self._check.append(job.n)  # Retried: what it waits for may have ended long ago.
 
     def _heed_clock(self) -> None:
         """Let what counts by duration move along with a wall clock that was set."""
