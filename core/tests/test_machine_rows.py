@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from drover import events as e
-from drover.machine import create, events_of, is_about, judge, replay
+from drover.machine import create, events_of, is_about, judge, replay, unrun_outcome
 from drover.models import (
     Array,
     Dependency,
@@ -20,6 +20,7 @@ from drover.models import (
     Request,
     Retry,
     Source,
+    Started,
     Verb,
 )
 from drover.states import State
@@ -249,3 +250,32 @@ def test_a_reason_that_only_the_queue_told_is_kept() -> None:
 
     assert outcome is not None
     assert (Reason.WALL_TIME, 15, None) == (outcome.reason, outcome.signal, outcome.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Started.NO),
+        ({"restart": 1}, Started.UNKNOWN),
+        ({"spec": {"requeue": True}}, Started.UNKNOWN),
+        ({"spec": {"requeue": True}, "native_id": None}, Started.NO),
+    ],
+)
+def test_a_job_that_was_requeued_may_have_run(changes: dict[str, Any], expected: Started) -> None:
+    """Ended while it waits in the queue again, it is not one that never started."""
+    ended = report(exit_code=None, started=Started.NO, reason=Reason.CANCELLED)
+    outcome = judge(job(**changes), [ended])
+
+    assert outcome is not None
+    assert expected is outcome.started
+    assert expected is unrun_outcome(job(**changes), Reason.CANCELLED).started
+
+
+def test_of_two_words_at_one_instant_the_later_counts() -> None:
+    """A server that tells whole seconds and pushes would never be asked again."""
+    running = job(State.RUNNING, started_at=NOW, observed_at=NOW)
+    stopped = seen(Phase.SUSPENDED)
+
+    assert ["Suspended"] == names(events_of(running, stopped, settle_s=10.0))
+    suspended = evolve(running, state=State.SUSPENDED)
+    assert ["Resumed"] == names(events_of(suspended, seen(Phase.RUNNING), settle_s=10.0))

@@ -127,6 +127,15 @@ def lost(why: str, reports: Sequence[EndReport] = ()) -> Outcome:
     )
 
 
+def may_have_run(job: JobRecord) -> bool:
+    """Tell whether an earlier restart of the attempt may have run, seen or not.
+
+    Who sees a job in the queue sees the present restart, and a requeue between two looks is
+    seen by nobody.
+    """
+    return job.restart > 0 or (job.spec.requeue and job.native_id is not None)
+
+
 def _outcome(job: JobRecord, report: EndReport, reports: Sequence[EndReport]) -> Outcome:
     reason = report.reason
     if reason is None:
@@ -135,9 +144,10 @@ def _outcome(job: JobRecord, report: EndReport, reports: Sequence[EndReport]) ->
             reason = Reason.CANCELLED
     if reason is Reason.CANCELLED and job.ending is not None:
         reason = job.ending
+    unseen = report.started is Started.NO and may_have_run(job)
     return Outcome(
         reason=reason,
-        started=report.started,
+        started=Started.UNKNOWN if unseen else report.started,
         exit_code=report.exit_code,
         signal=report.signal,
         core_dumped=report.core_dumped,

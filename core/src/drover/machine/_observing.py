@@ -3,7 +3,7 @@
 from typing import Final
 
 from drover import events as e
-from drover.machine._judging import judge, retry_at
+from drover.machine._judging import judge, may_have_run, retry_at
 from drover.models import JobRecord, Observation, Outcome, Phase, Reason, Source, Started
 from drover.states import State
 
@@ -132,7 +132,8 @@ def _started(job: JobRecord, seen: Observation, restart: int) -> e.Started:
 
 
 def _is_news(job: JobRecord, seen: Observation) -> bool:
-    return job.observed_at is None or seen.at > job.observed_at
+    # At the same instant the later word counts: clocks of servers tell whole seconds.
+    return job.observed_at is None or seen.at >= job.observed_at
 
 
 def _seen_queued(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
@@ -204,10 +205,11 @@ def _seen_unrun(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:
 
 
 def unrun_outcome(job: JobRecord, reason: Reason, message: str = "") -> Outcome:
-    """Make the outcome of an attempt that never ran."""
+    """Make the outcome of an attempt that does not run: as far as one knows, it never did."""
     if reason is Reason.CANCELLED and job.ending is not None:
         reason = job.ending
-    return Outcome(reason=reason, started=Started.NO, message=message, evidence=job.reports)
+    started = Started.UNKNOWN if may_have_run(job) else Started.NO
+    return Outcome(reason=reason, started=started, message=message, evidence=job.reports)
 
 
 def end_of(job: JobRecord, outcome: Outcome, at: float) -> e.Ended | e.StagingOutStarted:
