@@ -61,6 +61,8 @@ class Call:
     kind: str
     token: str
     answer: str = ""
+    repeated: bool = False
+    """A submission that was made before; a closing because one was refused."""
 
 
 @frozen
@@ -90,7 +92,7 @@ class World:
             job.state, job.attempt, job.token, job.native_id, job.unknown_since is None,
             job.token_closed, tuple((r.verb, r.verdict) for r in job.pending),
             job.outcome and job.outcome.reason, self.engine, self.engines, self.fresh, self.call,
-            self.strays, self.natives, self.wishes, self.losses,
+            self.strays, self.natives, self.wishes, self.losses, self.given_up,
         )  # fmt: skip
 
     def native(self, token: str) -> Native:
@@ -105,7 +107,14 @@ class World:
 
     def told(self, *facts: e.Event) -> "World":
         """Fold facts into the record, as one commit."""
-        return evolve(self, job=machine.replay(self.job, facts))
+        unrun = {
+            self.job.token
+            for fact in facts
+            if isinstance(fact, e.Withdrawn | e.AttemptClosed)
+            or (isinstance(fact, e.Ended) and fact.outcome.started is Started.NO)
+        }
+        given_up = self.given_up | (unrun - {""})
+        return evolve(self, job=machine.replay(self.job, facts), given_up=given_up)
 
 
 def begin() -> World:
@@ -207,6 +216,9 @@ def _answered(world: World, call: Call) -> World:
     job = world.job
     if job.token != call.token:
         return world
+    if call.answer == "refused" and call.repeated and job.state is State.SUBMITTING:
+        # It may be that the first was accepted, or still will be.
+        return evolve(world, call=Call("close", call.token, repeated=True))
     if call.kind in ("submit", "find"):
         facts = _submission_answered(job, call) if job.state is State.SUBMITTING else []
     elif call.kind == "close":
@@ -234,9 +246,12 @@ def _close_answered(world: World, call: Call) -> World:
             return world.told(*_settle_all(job, Verdict.REFUSED))
         return world.told(e.Accepted(at=0, attempt=job.attempt, native_id=call.token))
     closed = e.AttemptClosed(at=0, attempt=job.attempt, token=call.token)
-    after = evolve(world, given_up=world.given_up | {call.token}).told(closed)
+    after = world.told(closed)
     if job.state is State.LOST:
         return after
+    if call.repeated:
+        outcome = Outcome(reason=Reason.REFUSED, started=Started.NO)
+        return after.told(e.Ended(at=0, attempt=job.attempt, outcome=outcome))
     return after.told(e.Withdrawn(at=0, attempt=job.attempt, why="closed"))
 
 
@@ -262,7 +277,7 @@ def _decisions(world: World, job: JobRecord, claim: Claim) -> Iterator[tuple[str
         yield "the intent is committed", evolve(world, fresh=True).told(intent)
     elif job.state is State.SUBMITTING:
         if world.fresh or claim is Claim.SERVER_KEY:
-            call = Call("submit", job.token)
+            call = Call("submit", job.token, repeated=not world.fresh)
             yield "the backend is called", evolve(world, fresh=False, call=call)
         else:
             yield "a search begins", evolve(world, call=Call("find", job.token))
