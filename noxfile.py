@@ -42,6 +42,9 @@ TESTING = (
 # tried once more, and what needed that is listed at the end. Twice is a failure.
 ONCE_MORE = ("--reruns", "1", "-rfEsxXR")
 
+# Takes some minutes: not among the sessions that run by themselves.
+SEEDS = ("--seeds", "0..9999")
+
 
 def _install(session: nox.Session, *what: str) -> None:
     session.install("-c", CONSTRAINTS, *what)
@@ -118,6 +121,13 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", "-m", SOURCES_ONLY, *session.posargs)
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def simulation(session: nox.Session) -> None:
+    """Run ten thousand seeds of the simulation; some hundreds are among the tests."""
+    _install_sources(session, core="testing")
+    session.run("python", "-m", "drover.testing.simulation", *(session.posargs or SEEDS))
 
 
 @nox.session

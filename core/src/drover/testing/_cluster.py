@@ -4,6 +4,7 @@ import heapq
 import itertools
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -117,6 +118,10 @@ class SimulatedCluster:
         self.closed: Final[set[str]] = set()
         self.unrun: Final[list[str]] = []
         """Tokens of starts that the claim turned away."""
+        self.forgotten: Final[set[str]] = set()
+        """Tokens of which it has lost every memory."""
+        self.told_absent: Final[Counter[str]] = Counter()
+        """How often a search was answered without a fault, and the token was not in it."""
         self.watchers: Final[list[Callable[[SimulatedJob], None]]] = []
         """Called after each change of a job."""
         self._ids: Final = itertools.count(1)
@@ -305,6 +310,7 @@ class SimulatedCluster:
 
     def forget(self, token: str) -> None:
         """Drop every memory of a token, as a controller that lost its state."""
+        self.forgotten.add(token)
         self.jobs[:] = [job for job in self.jobs if job.token != token]
 
     # --- what users may ask --------------------------------------------------------------------

@@ -109,6 +109,9 @@ class SimulatedBackend:
         self.capabilities: Final = capabilities or default_capabilities(self.cluster.claim)
         self.calls: Final[list[str]] = []
         """Names of the hooks called, in order."""
+        self.before_row: Callable[[], None] = lambda: None
+        """Called before each row of a call that changes the world: whoever is to stop a call
+        half-way raises here."""
 
     @classmethod
     def on(
@@ -196,6 +199,7 @@ class SimulatedBackend:
         return answers if self._leave("drover_submit") else None
 
     def _submit_one(self, attempt: Attempt) -> SubmitAnswer | None:
+        self.before_row()
         faults, chance = self.faults, self.cluster.random
         unknown = SubmitAnswer(token=attempt.token, answer=Answer.UNKNOWN, message="timed out")
         if self._roll(faults.refuse):
@@ -245,7 +249,10 @@ class SimulatedBackend:
             for job in self.cluster.by_token(token)
             if job.submitted_at <= horizon and not self._roll(self.faults.drop_row)
         ]
-        return found if self._leave("drover_find") else None
+        if not self._leave("drover_find"):
+            return None
+        self.cluster.told_absent.update(set(tokens) - {row.token for row in found})
+        return found
 
     @hookimpl
     def drover_observe(self, attempts: Sequence[Attempt]) -> Observed | None:
@@ -256,7 +263,8 @@ class SimulatedBackend:
         for attempt in attempts:
             for job in self.cluster.by_token(attempt.token):
                 if attempt.native_id in (None, job.native_id):
-                    by_number = attempt.native_id is not None
+                    # Without the submit time nobody could tell whose number it is.
+                    by_number = None not in (attempt.native_id, attempt.submitted_at)
                     rows.extend(self._rows(job, horizon, by_number=by_number))
         if not self._leave("drover_observe"):
             return None
@@ -329,6 +337,7 @@ class SimulatedBackend:
         return answers if self._leave("drover_control") else None
 
     def _obey(self, order: Order) -> OrderAnswer:
+        self.before_row()
         meant = order.attempt
         job = next(
             (
@@ -377,6 +386,7 @@ class SimulatedBackend:
         self._enter("drover_close")
         answers: list[CloseAnswer] = []
         for token in tokens:
+            self.before_row()
             taken = self.cluster.close(token)
             closing = Closing.CLOSED if taken is None else Closing.TAKEN
             native_id = None if taken is None else taken.native_id
