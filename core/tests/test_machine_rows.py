@@ -279,3 +279,17 @@ def test_of_two_words_at_one_instant_the_later_counts() -> None:
     assert ["Suspended"] == names(events_of(running, stopped, settle_s=10.0))
     suspended = evolve(running, state=State.SUSPENDED)
     assert ["Resumed"] == names(events_of(suspended, seen(Phase.RUNNING), settle_s=10.0))
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
+def test_a_restart_that_did_not_run_is_no_attempt_that_never_ran(state: State) -> None:
+    """Withdrawn, it would be tried again without being counted, though it ran once."""
+    requeued = job(state, spec={"requeue": True, "retry": Retry(attempts=2)})
+    facts = events_of(requeued, seen(Phase.UNRUN, restart=1), settle_s=10.0)
+    after = replay(requeued, facts)
+
+    assert ["Ended"] == names(facts)
+    assert (State.WAITING, 2, 2) == (after.state, after.attempt, after.counted_attempt)
+    last = replay(after, [e.SubmitIntended(at=NOW, attempt=2, token="t", batch="b")])
+    ended = replay(last, events_of(last, seen(Phase.UNRUN, restart=1), settle_s=10.0))
+    assert (State.FAILED, Reason.PREEMPTED) == (ended.state, ended.outcome and ended.outcome.reason)

@@ -73,7 +73,7 @@ def _moves(job: JobRecord, seen: Observation, restart: int, settle_s: float) -> 
         case Phase.ENDED:
             return _seen_ended(job, seen, restart, settle_s)
         case Phase.UNRUN:
-            return _seen_unrun(job, seen)
+            return _seen_unrun(job, seen, restart)
         case Phase.UNKNOWN:
             return ()
 
@@ -194,11 +194,22 @@ def _seen_ended(
     return (*before, end_of(job, outcome, report.at))
 
 
-def _seen_unrun(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:
-    if job.state not in (State.SUBMITTING, State.QUEUED, State.COMPLETING):
+def _seen_unrun(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
+    waits = job.state in (State.SUBMITTING, State.QUEUED, State.COMPLETING)
+    runs = job.state in (State.RUNNING, State.SUSPENDED) and restart > job.restart
+    if not waits and not runs:
         return ()
     if any(request.verb.ends_job for request in job.pending):
         return (end_of(job, unrun_outcome(job, Reason.CANCELLED), seen.at),)
+    if restart > 0:
+        # It is the restart that did not run. What ran before it was taken off its node.
+        outcome = Outcome(
+            reason=Reason.PREEMPTED,
+            started=Started.UNKNOWN,
+            message="it was to be run again, and its attempt had been closed",
+            evidence=job.reports,
+        )
+        return (end_of(job, outcome, seen.at),)
     return (
         e.Withdrawn(at=seen.at, attempt=job.attempt, why="its wrapper left without running it"),
     )
