@@ -271,14 +271,15 @@ def test_a_job_that_was_requeued_may_have_run(changes: dict[str, Any], expected:
     assert expected is unrun_outcome(job(**changes), Reason.CANCELLED).started
 
 
-def test_of_two_words_at_one_instant_the_later_counts() -> None:
+def test_of_one_instant_the_stop_counts() -> None:
     """A server that tells whole seconds and pushes would never be asked again."""
     running = job(State.RUNNING, started_at=NOW, observed_at=NOW)
-    stopped = seen(Phase.SUSPENDED)
-
-    assert ["Suspended"] == names(events_of(running, stopped, settle_s=10.0))
     suspended = evolve(running, state=State.SUSPENDED)
-    assert ["Resumed"] == names(events_of(suspended, seen(Phase.RUNNING), settle_s=10.0))
+
+    assert ["Suspended"] == names(events_of(running, seen(Phase.SUSPENDED), settle_s=10.0))
+    assert [] == names(events_of(suspended, seen(Phase.RUNNING), settle_s=10.0))
+    older = seen(Phase.SUSPENDED, at=NOW - 1.0)
+    assert [] == names(events_of(running, older, settle_s=10.0))
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])

@@ -132,8 +132,11 @@ def _started(job: JobRecord, seen: Observation, restart: int) -> e.Started:
 
 
 def _is_news(job: JobRecord, seen: Observation) -> bool:
-    # At the same instant the later word counts: clocks of servers tell whole seconds.
-    return job.observed_at is None or seen.at >= job.observed_at
+    return job.observed_at is None or seen.at > job.observed_at
+
+
+def _is_old(job: JobRecord, seen: Observation) -> bool:
+    return job.observed_at is not None and seen.at < job.observed_at
 
 
 def _seen_queued(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
@@ -157,7 +160,9 @@ def _seen_running(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Ev
 
 def _seen_suspended(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
     running = () if job.state is State.SUSPENDED else _seen_running(job, seen, restart)
-    if not running and (job.state is not State.RUNNING or not _is_news(job, seen)):
+    # Of one instant, in whatever order it is told, the stop counts: a job runs before it is
+    # stopped, and servers tell whole seconds.
+    if not running and (job.state is not State.RUNNING or _is_old(job, seen)):
         return ()
     by = seen.suspended_by or frozenset()
     return (*running, e.Suspended(at=seen.at, attempt=job.attempt, by=by))
