@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import define, field, frozen
 
-from drover._engine import Call, Reply, execute
+from drover._engine._lanes import Call, Reply, execute
 from drover._plugins import Backend
 from drover.errors import CallOverdueError
 from drover.testing.simulation._danger import Point

@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from drover._engine import EngineLoop, Reply
+from drover._engine._lanes import Reply
+from drover._engine._loop import EngineLoop
 from drover._plugins import Backend, BackendContext, assemble
 from drover.config import Config
 from drover.errors import StoreUnusableError, UnreachableError
@@ -44,6 +45,9 @@ class _Bell:
         """Wait on the virtual clock."""
         self._process.wait(timeout_s)
         return False
+
+    def rest(self, seconds: float) -> None:
+        """Let no real time pass."""
 
     def close(self) -> None:
         """Listen no more."""
