@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -432,3 +433,26 @@ def test_a_damaged_key_is_told(home: Path, open_store: Open) -> None:
 
     with pytest.raises(StoreUnusableError, match="damaged"):
         open_store()
+
+
+def test_two_that_make_a_store_at_once_both_have_it(home: Path, open_store: Open) -> None:
+    """SQLite tells one of them at once that the file is locked: it was taken for read-only."""
+    _place.make_private(home)
+    _place.make_private_file(home / _place.DATABASE)
+    other = sqlite3.connect(home / _place.DATABASE, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE being_made (x)")
+
+    def leave() -> None:
+        other.execute("ROLLBACK")
+        other.close()
+
+    timer = threading.Timer(0.2, leave)
+    timer.start()
+    try:
+        store = open_store()
+
+        assert not store.read_only
+        assert 1 == len(store.insert(draft()))
+    finally:
+        timer.join()

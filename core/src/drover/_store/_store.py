@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ from drover._store._writer import Writer
 from drover.errors import StoreReadOnlyError, StoreUnusableError, StoreVersionError
 from drover.hookspecs import Clock
 
+BUSY_LOOK_S: Final = 0.01
 BUSY_S: Final = 60.0
 """How long a writer waits for the others. Two hundred clients that each commit in 5 ms need 1 s."""
 
@@ -255,11 +257,16 @@ class Store:
 
 
 def _connect(database: Path) -> sqlite3.Connection:
-    try:
-        # FULL: an intent must outlive a power cut, or its job could run twice.
-        return _connected(database, "rw", "journal_mode = WAL", "synchronous = FULL")
-    except sqlite3.OperationalError:
-        pass
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            # FULL: an intent must outlive a power cut, or its job could run twice.
+            return _connected(database, "rw", "journal_mode = WAL", "synchronous = FULL")
+        except sqlite3.OperationalError as exc:
+            # Of two that make a store at once, SQLite tells one without waiting that it is locked.
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                break
+            time.sleep(BUSY_LOOK_S)
     try:
         # What is read makes it open the file.
         return _connected(database, "ro", "schema_version")
