@@ -35,12 +35,14 @@ SOURCES_ONLY = "not venv and not alone"
 # What can differ between sources and wheels; the pure floors of the core cannot.
 AS_INSTALLED = ("core/tests/cli", "plugins", "tests")
 TESTING = (
-    "pytest", "pytest-timeout", "pytest-rerunfailures", "hypothesis", "pexpect", "jsonschema",
+    "pytest", "pytest-timeout", "pytest-rerunfailures", "pytest-xdist", "hypothesis", "pexpect", "jsonschema",
     "coverage",
 )  # fmt: skip
 # Hundreds of real processes on a shared machine that may stall for seconds: a test that fails is
 # tried once more, and what needed that is listed at the end. Twice is a failure.
 ONCE_MORE = ("--reruns", "1", "-rfEsxXR")
+# Most tests wait for processes: two at a time take half as long, also on two processors.
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")
 
 # Takes some minutes: not among the sessions that run by themselves.
 SEEDS = ("--seeds", "0..9999")
@@ -111,7 +113,7 @@ def tests(session: nox.Session) -> None:
     """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
     marks = SOURCES_ONLY if session.python == HERE else f"{SOURCES_ONLY} and not slow"
-    session.run("python", "-m", "pytest", *ONCE_MORE, "-m", marks, *session.posargs)
+    session.run("python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks, *session.posargs)
 
 
 @nox.session
@@ -147,7 +149,8 @@ def wheels(session: nox.Session) -> None:
         shutil.copy(ROOT / "docs/reference" / name, away / "docs/reference")
     session.chdir(away)
     session.run(
-        "python", "-m", "pytest", *ONCE_MORE, "-m", "not alone", *(session.posargs or AS_INSTALLED),
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", "not alone",
+        *(session.posargs or AS_INSTALLED),
         env={"SHIPPED_WHEELS": str(built[0].parent)},
     )  # fmt: skip
 

@@ -106,7 +106,9 @@ class Calls:
                 else:
                     self._submitted(runtime, row)
 
-        runtime.call("drover_submit", set(tokens), {"attempts": attempts}, then)
+        # Where ends are pushed, those of short jobs bring the acceptance with them.
+        can_wait = runtime.capabilities.push
+        runtime.call("drover_submit", set(tokens), {"attempts": attempts}, then, can_wait=can_wait)
 
     def _submitted(self, runtime: Runtime, row: SubmitAnswer) -> None:
         engine = self._engine

@@ -42,6 +42,10 @@ from drover.states import ENDED, PLACED, State
 _log: Final = logging.getLogger(__name__)
 MOST_BASES: Final = 256
 """Environments kept, by digest: most jobs of a store inherit one of a few."""
+MANY: Final = 32
+"""Live jobs above which the engine does more at a time, later."""
+PATIENCE_S: Final = 0.25
+"""How long an acceptance may wait then. Written together with the end, it costs a third less."""
 STOP_S: Final = 5.0
 """How long a backend may take to let go when the engine leaves."""
 
@@ -69,6 +73,8 @@ class Engine:
         self._reports: deque[Report] = deque()
         # What the round that is under way has taken in; it comes again if it is not committed.
         self._taken_replies: list[Reply] = []
+        self._waiting: deque[tuple[float, Reply]] = deque()
+        """Acceptances that can wait, and until when on the monotonic clock."""
         self._taken_reports: list[Report] = []
         self._answers: deque[OrderAnswer] = deque()
         self._receipts: list[Callable[[], None]] = []
@@ -181,15 +187,13 @@ class Engine:
                 self.desk.tell(job.n, fact)
 
     def _take_in(self) -> None:
-        while self._replies:
-            self._taken_replies.append(self._replies.popleft())
-            self._taken_replies[-1].deliver()
         while self._reports:
             self._taken_reports.append(self._reports.popleft())
             runtime, seen, on_durable = self._taken_reports[-1]
             self.watching.take_in(runtime, seen)
             if on_durable is not None:
                 self._receipts.append(on_durable)
+        self._take_replies()
         while self._answers:
             self.calls.ordered(self._answers.popleft())
         for n in self._again:
@@ -202,6 +206,21 @@ class Engine:
         for job in due:
             self.desk.touch(self.desk.jobs.get(job.n, job))
             self.desk.dirty[job.n] = None  # Its turn may have come: the projection says so.
+
+    def _take_replies(self) -> None:
+        """Deliver what came back, save acceptances that news of short jobs may bring along."""
+        busy = self.live > MANY
+        while self._replies:
+            reply = self._replies.popleft()
+            if busy and reply.call.can_wait and reply.error is None:
+                self._waiting.append((self.tick + PATIENCE_S, reply))
+            else:
+                self._taken_replies.append(reply)
+                reply.deliver()
+        while self._waiting and (not busy or self._waiting[0][0] <= self.tick):
+            reply = self._waiting.popleft()[1]
+            self._taken_replies.append(reply)
+            reply.deliver()
 
     def _work(self) -> None:
         self._do_touched()
@@ -417,6 +436,8 @@ class Engine:
         with self.store.read() as reader:
             wake = reader.next_wake()
         waits = [self._renew_at - tick]
+        if self._waiting:
+            waits.append(self._waiting[0][0] - tick)
         if wake is not None:
             waits.append(wake - now)
         for runtime in self.backends.runtimes.values():

@@ -22,6 +22,8 @@ class Call:
     arguments: Mapping[str, Any]
     then: Callable[[Any, DroverError | None], None] = field(repr=False)
     """Given the answer or the error, in the engine's thread. Called exactly once."""
+    can_wait: bool = False
+    """Whether what it brings is likely to be told otherwise soon, and may wait for that."""
 
 
 @frozen(kw_only=True)

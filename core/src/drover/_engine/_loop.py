@@ -11,7 +11,7 @@ from attrs import define, field
 
 from drover._engine._backends import LaneMaker, Loader
 from drover._engine._bell import Bell, socket_path
-from drover._engine._engine import Engine
+from drover._engine._engine import MANY, Engine
 from drover._store import Store
 from drover.config import Config
 from drover.errors import StaleEpochError, StoreUnusableError
@@ -20,8 +20,6 @@ _log: Final = logging.getLogger(__name__)
 
 IDLE_S: Final = 30.0
 """How long an engine stays with nothing to do, so that the next job finds one."""
-MANY: Final = 32
-"""Live jobs above which news is gathered for a moment: a round costs as much as five jobs."""
 GATHER_S: Final = 0.02
 LONGEST_GATHER_S: Final = 0.05
 """Between the beginnings of two rounds then: three times as long as a round takes, so that on a
@@ -160,7 +158,7 @@ class EngineLoop:
                 wait_s = TROUBLE_S
             took = time.monotonic() - begun
             bell.wait(wait_s)
-            if engine.live > MANY:
+            if engine.live > MANY:  # A round costs as much as five jobs.
                 gather_s = min(LONGEST_GATHER_S, max(GATHER_S, 3 * took))
                 bell.rest(begun + gather_s - time.monotonic())
             if not self._store.is_there():

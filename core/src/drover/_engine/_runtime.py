@@ -110,6 +110,7 @@ class Runtime:
         then: Callable[[Any, DroverError | None], None],
         *,
         lane: Lane | None = None,
+        can_wait: bool = False,
     ) -> None:
         """Put a call on a lane and remember what it is about until it comes back."""
         busy = self.under_way.setdefault(hook, set())
@@ -123,7 +124,8 @@ class Runtime:
                 _log.warning("%s", error)
             then(answer, error)
 
-        (lane or self.control).add(Call(hook=hook, arguments=arguments, then=back))
+        call = Call(hook=hook, arguments=arguments, then=back, can_wait=can_wait)
+        (lane or self.control).add(call)
 
     def is_under_way(self, hook: str, key: Any) -> bool:
         """Tell whether a call about *key* has not come back."""
@@ -211,7 +213,7 @@ class Runtime:
         return self.capabilities.claim is Claim.SERVER_KEY
 
     def begin_round(self) -> None:
-        """Answer calls that hang; forget who was put off, they ask again."""
+        """Answer calls that hang; forget that jobs were put off: if they still wait, they ask."""
         self._put_off = False
         self.control.give_up_overdue()
         self.data.give_up_overdue()

@@ -123,6 +123,7 @@ class Answers:
                 job = Job(what, self._sequence)
                 job.environment = connection.bases[what["base"]] if what["base"] else {}
                 job.held = what.get("held", False)
+                runner.prepare(job)
                 runner.jobs[token] = job
                 runner.queue.add(job)
         return {"at": time.time(), "refused": refused, "done": done, "rows": rows}

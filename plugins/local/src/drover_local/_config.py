@@ -15,7 +15,7 @@ from drover.errors import ConfigError, InvalidSpecError, did_you_mean
 from drover.models import parse_bytes, parse_seconds
 
 KNOWN: Final = ("cpus", "grace_s", "gpus", "idle_s", "kill_leftovers", "memory", "window")
-_WINDOW: Final = 64
+_WINDOW: Final = 256
 _WINDOW_PER_SLOT: Final = 8
 _IDLE_S: Final = 15.0
 _GRACE_S: Final = 10.0

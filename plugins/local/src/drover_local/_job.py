@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from drover_local._frames import encode
+from drover_local._identity import boot_ns
 from drover_local._ledger import Entry
 from drover_local._slots import Needs
 from drover_local._timers import Timer
@@ -22,9 +23,9 @@ class Job:
     # Not attrs: the agent does without the import, and wait4 reports its size for small jobs.
     __slots__ = (
         "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "halting",
-        "held", "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs",
+        "held", "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs", "note",
         "order", "passes", "phase", "pid", "pidfd", "reaped", "reaped_ns", "span", "started_at",
-        "stopping", "token", "wall_time", "wall_timer", "what",
+        "stopping", "token", "vacated", "wall_time", "wall_timer", "what",
     )  # fmt: skip
 
     def __init__(self, what: dict[str, Any], sequence: int) -> None:
@@ -54,6 +55,9 @@ class Job:
         self.span: tuple[int, int] = (0, 0)
         self.started_at: float | None = None
         self.mono_started = 0.0
+        self.note = b""
+        """What `detail` says, made ahead of its turn."""
+        self.vacated = False
         self.cause = NO_CAUSE
         self.kill_at: float | None = None
         self.passes = 0
@@ -72,7 +76,7 @@ class Job:
         """Write what a later agent needs in order to go on with a running job."""
         needs = self.needs
         # What `from_entry` takes for granted is left out: most jobs have nothing else.
-        kept: dict[str, Any] = {"native_id": self.native_id, "mono": self.mono_started}
+        kept: dict[str, Any] = {"native_id": self.native_id}
         special = (
             ("cpus", needs.cpus, 1),
             ("memory", needs.memory, 0),
@@ -118,7 +122,8 @@ def from_entry(entry: Entry) -> Job:
     job.cause = entry.cause
     job.span = (entry.spawned_after_ns, entry.spawned_before_ns)
     job.started_at = entry.started_at or None
-    job.mono_started = detail.get("mono", time.monotonic())
+    # The two clocks differ by the time that the machine was asleep: of no job's doing.
+    job.mono_started = time.monotonic() - max(0, boot_ns() - entry.spawned_after_ns) / 1e9
     job.phase = SUSPENDED if entry.suspended else RUNNING
     return job
 

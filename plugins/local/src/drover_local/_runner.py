@@ -58,6 +58,16 @@ class Runner:
             assert isinstance(job, Job)
             self._start(job)
 
+    def prepare(self, job: Job) -> None:
+        """Make ahead of its turn what a job needs for its start: a slot waits for what is not."""
+        if job.needs.gpus:
+            return
+        try:
+            job.environment = _environment(job)
+        except UnicodeEncodeError:
+            return  # Its start meets the same, and says so.
+        job.note = job.detail()
+
     def come_back(self) -> None:
         """Stand in no job's directory while nothing is started."""
         self._spawner.come_back()
@@ -82,6 +92,9 @@ class Runner:
 
     def main_ended(self, job: Job, at: float, status: int, usage: Usage | None) -> None:
         """Take the end of a job's main process; its status is in the ledger already."""
+        if not job.stopping and not job.kill_leftovers:
+            # First of all: what follows is done while the next job starts.
+            self._vacate(job)
         if usage is not None:
             self.ledger.used(job.index, *usage)
         job.reaped = True
@@ -96,18 +109,23 @@ class Runner:
 
     def finish(self, job: Job, end: list[Any]) -> None:
         """Settle a job's end; it stays known until the engine has made that durable."""
-        was_running = job.phase != ENDED
+        self._vacate(job)
         job.phase = ENDED
         job.end = end
         job.what = {}
         job.environment = {}
         self.limits.drop(job)
-        if was_running:
-            self.running -= 1
-            self.slots.give_back(job.needs, job.gpus)
-            self.slots.unbind(job.cpu_ids)
-            self.start_due()
         self._tell(job)
+
+    def _vacate(self, job: Job) -> None:
+        """Give a job's place to the next, once."""
+        if job.vacated or job.phase == ENDED:
+            return
+        job.vacated = True
+        self.running -= 1
+        self.slots.give_back(job.needs, job.gpus)
+        self.slots.unbind(job.cpu_ids)
+        self.start_due()
 
     def take_over(self, job: Job) -> None:
         """Count a job that runs already, from an earlier agent."""
@@ -157,14 +175,15 @@ class Runner:
         job.mono_started = time.monotonic()
         after, now = boot_ns(), time.time()
         try:
-            job.index = self.ledger.intend(job.token, job.detail(), now, after)
+            job.index = self.ledger.intend(job.token, job.note or job.detail(), now, after)
         except OSError as exc:
             self._stall(job, f"the ledger cannot grow: {exc.strerror}")
             return
         job.phase = RUNNING
         self.running += 1
         try:
-            job.environment = _environment(job)
+            if not job.note:
+                job.environment = _environment(job)
             pid = self._spawner.spawn(job)
         except NoRoomError as exc:
             self.ledger.free(job.index)
@@ -185,8 +204,7 @@ class Runner:
         self.ledger.spawned(job.index, pid, before, job.started_at)
         job.pid, job.span = pid, (after, before)
         self._by_pid[pid] = job
-        job.environment = {}
-        job.what = {}
+        job.environment, job.what, job.note = {}, {}, b""
         if job.wall_time is not None or job.needs.memory:
             self.limits.watch(job)
         self._tell(job)
