@@ -35,8 +35,8 @@ SOURCES_ONLY = "not venv and not alone"
 # What can differ between sources and wheels; the pure floors of the core cannot.
 AS_INSTALLED = ("core/tests/cli", "plugins", "tests")
 TESTING = (
-    "pytest", "pytest-timeout", "pytest-rerunfailures", "pytest-xdist", "hypothesis", "pexpect", "jsonschema",
-    "coverage",
+    "pytest", "pytest-timeout", "pytest-rerunfailures", "pytest-xdist", "hypothesis", "pexpect",
+    "jsonschema", "coverage",
 )  # fmt: skip
 # Hundreds of real processes on a shared machine that may stall for seconds: a test that fails is
 # tried once more, and what needed that is listed at the end. Twice is a failure.
