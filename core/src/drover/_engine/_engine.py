@@ -524,7 +524,7 @@ class Engine:
     def full_attempt(self, job: JobRecord) -> Attempt:
         """Describe an attempt with its environment."""
         token = self.token_of(job)
-        base = self._base_of(job.base_digest) if job.base_digest else {}
+        base = self._base_of(job.base_digest) if job.base_digest else dict[str, str]()
         return attempt_of(job, token=token, base=base, variables=variables_of(job, token))
 
     def _base_of(self, digest: str) -> Mapping[str, str]:
