@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from drover._engine._engine import MANY, PATIENCE_S
+from drover._engine._engine import MANY
+from drover._engine._inbox import PATIENCE_S
 from drover._engine._runtime import REFILL_S, Runtime
 from drover._plugins import assemble
 from drover.events import Accepted

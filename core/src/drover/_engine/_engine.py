@@ -6,7 +6,6 @@ the journal before it is taken.
 """
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +16,12 @@ from drover import instructions as i
 from drover import machine
 from drover._engine import _dependencies
 from drover._engine._attempts import attempt_of, variables_of
-from drover._engine._backends import Backends, LaneMaker, Loader, Report
+from drover._engine._backends import Backends, LaneMaker, Loader
 from drover._engine._calls import Calls
 from drover._engine._desk import Desk
 from drover._engine._duties import do_duties, job_of_token, new_token
-from drover._engine._lanes import Call, Reply
+from drover._engine._inbox import Inbox
+from drover._engine._lanes import Call
 from drover._engine._observers import Observers
 from drover._engine._runtime import MOST_TURNS, Runtime
 from drover._engine._wallclock import WallClock
@@ -44,8 +44,6 @@ MOST_BASES: Final = 256
 """Environments kept, by digest: most jobs of a store inherit one of a few."""
 MANY: Final = 32
 """Live jobs above which the engine does more at a time, later."""
-PATIENCE_S: Final = 0.25
-"""How long an acceptance may wait then. Written together with the end, it costs a third less."""
 STOP_S: Final = 5.0
 """How long a backend may take to let go when the engine leaves."""
 
@@ -66,16 +64,8 @@ class Engine:
     ) -> None:
         self.store: Final = store
         self.epoch: Final = epoch
-        self._wake = wake
         self._tell_clients = tell_clients
-        self._returned = threading.Event()
-        self._replies: deque[Reply] = deque()
-        self._reports: deque[Report] = deque()
-        # What the round that is under way has taken in; it comes again if it is not committed.
-        self._taken_replies: list[Reply] = []
-        self._waiting: deque[tuple[float, Reply]] = deque()
-        """Acceptances that can wait, and until when on the monotonic clock."""
-        self._taken_reports: list[Report] = []
+        self._inbox = Inbox(wake)
         self._answers: deque[OrderAnswer] = deque()
         self._receipts: list[Callable[[], None]] = []
         self._again: set[int] = set()
@@ -90,8 +80,8 @@ class Engine:
             epoch,
             load=load,
             lanes=lanes,
-            reply=self._reply,
-            report=self._report,
+            reply=self._inbox.reply,
+            report=self._inbox.report,
         )
         self.observers: Final = Observers(self.backends.observers())
         self.desk: Final = Desk(self.observers.retry)
@@ -106,17 +96,6 @@ class Engine:
         self.tick = 0.0
         self.reader: Reader
         self.writer: Writer
-
-    # Coming in, from any thread
-
-    def _reply(self, reply: Reply) -> None:
-        self._replies.append(reply)
-        self._returned.set()
-        self._wake()
-
-    def _report(self, report: Report) -> None:
-        self._reports.append(report)
-        self._wake()
 
     # Rounds
 
@@ -148,7 +127,7 @@ class Engine:
         self._after_commit(facts)
         self._act()
         self.desk.clear_round()
-        return self._more or bool(self._replies or self._reports or self._answers)
+        return self._more or bool(self._inbox or self._answers)
 
     def _begin(self) -> None:
         if not self._begun:
@@ -187,13 +166,12 @@ class Engine:
                 self.desk.tell(job.n, fact)
 
     def _take_in(self) -> None:
-        while self._reports:
-            self._taken_reports.append(self._reports.popleft())
-            runtime, seen, on_durable = self._taken_reports[-1]
+        for runtime, seen, on_durable in self._inbox.take_reports():
             self.watching.take_in(runtime, seen)
             if on_durable is not None:
                 self._receipts.append(on_durable)
-        self._take_replies()
+        for reply in self._inbox.take_replies(self.tick, busy=self.live > MANY):
+            reply.deliver()
         while self._answers:
             self.calls.ordered(self._answers.popleft())
         for n in self._again:
@@ -206,21 +184,6 @@ class Engine:
         for job in due:
             self.desk.touch(self.desk.jobs.get(job.n, job))
             self.desk.dirty[job.n] = None  # Its turn may have come: the projection says so.
-
-    def _take_replies(self) -> None:
-        """Deliver what came back, save acceptances that news of short jobs may bring along."""
-        busy = self.live > MANY
-        while self._replies:
-            reply = self._replies.popleft()
-            if busy and reply.call.can_wait and reply.error is None:
-                self._waiting.append((self.tick + PATIENCE_S, reply))
-            else:
-                self._taken_replies.append(reply)
-                reply.deliver()
-        while self._waiting and (not busy or self._waiting[0][0] <= self.tick):
-            reply = self._waiting.popleft()[1]
-            self._taken_replies.append(reply)
-            reply.deliver()
 
     def _work(self) -> None:
         self._do_touched()
@@ -363,8 +326,7 @@ class Engine:
 
     def _after_commit(self, facts: Sequence[tuple[JobRecord, e.Event]]) -> None:
         self.clock.keep()
-        self._taken_replies.clear()
-        self._taken_reports.clear()
+        self._inbox.committed()
         receipts, self._receipts = self._receipts, []
         for receipt in receipts:
             receipt()
@@ -421,10 +383,7 @@ class Engine:
         self._closed.clear()
         self._check.clear()
         self._written = []
-        self._replies.extendleft(reversed(self._taken_replies))
-        self._reports.extendleft(reversed(self._taken_reports))
-        self._taken_replies.clear()
-        self._taken_reports.clear()
+        self._inbox.put_back()
         for runtime in self.backends.runtimes.values():
             runtime.adopted = False  # What it pushed into this round must be asked for again.
 
@@ -436,8 +395,8 @@ class Engine:
         with self.store.read() as reader:
             wake = reader.next_wake()
         waits = [self._renew_at - tick]
-        if self._waiting:
-            waits.append(self._waiting[0][0] - tick)
+        if self._inbox.due_at is not None:
+            waits.append(self._inbox.due_at - tick)
         if wake is not None:
             waits.append(wake - now)
         for runtime in self.backends.runtimes.values():
@@ -477,11 +436,11 @@ class Engine:
         """Wait for one call to come back; what else comes back is of no use any more."""
         deadline = self.store.clock.monotonic() + STOP_S
         while self.store.clock.monotonic() < deadline:
-            while self._replies:
-                if self._replies.popleft().call is call:
+            while (reply := self._inbox.next_reply()) is not None:
+                if reply.call is call:
                     return
-            self._returned.wait(STOP_S / 100)
-            self._returned.clear()
+            self._inbox.arrived.wait(STOP_S / 100)
+            self._inbox.arrived.clear()
 
     # Backends
 
