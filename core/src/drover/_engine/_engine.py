@@ -310,6 +310,7 @@ class Engine:
             job
             for n in self.desk.touched
             if (job := self.desk.jobs.get(n)) is not None
+            and job.spec.expires_after is not None
             and any(
                 isinstance(order, i.ForgetJob) and order.at <= self.now
                 for order in machine.owed(job)

@@ -30,6 +30,8 @@ from drover.states import State
 _PIECE: Final = 250
 """Rows that are handed to SQLite at a time."""
 _TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
+_UNTIMED: Final = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING, State.SUSPENDED})
+"""States in which nothing but a request or a deadline has its time."""
 LOOK_AGAIN_S: Final = 1.0
 
 
@@ -48,6 +50,8 @@ def agenda(job: JobRecord, now: float) -> tuple[int | None, float | None]:
     Returns:
         1 or `None`; the earliest instant at which something falls due, or `None`.
     """
+    if job.state in _UNTIMED and not job.pending and job.spec.deadline is None:
+        return None, None
     turn: int | None = None
     wakes: list[float] = []
     for order in machine.owed(job):

@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,6 +23,8 @@ _RETRY_S: Final = 1.0
 # A process in the kernel (disk sleep) stops later than this; it does nothing of its own till then.
 _HALT_S: Final = 2.0
 _HALT_LOOK_S: Final = 0.005
+# What os.fsencode does, without its look at what it was given.
+_CODEC: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 Usage = tuple[float, float, float, int]
 
 
@@ -252,7 +255,7 @@ def _used(job: Job, usage: resource.struct_rusage) -> Usage:
 def _environment(job: Job) -> dict[bytes, bytes]:
     environment = dict(job.environment)
     for name, value in job.what.get("variables", {}).items():
-        environment[os.fsencode(name)] = os.fsencode(value)
+        environment[name.encode(*_CODEC)] = value.encode(*_CODEC)
     environment[b"DROVER_TOKEN"] = job.token.encode("ascii")
     if job.needs.gpus:
         environment[b"CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus).encode()

@@ -15,12 +15,17 @@ _NO_LIMIT: Final = 2**62
 class Needs:
     """What one job takes while it runs."""
 
-    __slots__ = ("cpus", "exclusive", "gpus", "memory")
+    __slots__ = ("cpus", "exclusive", "gpus", "is_plain", "memory")
 
     def __init__(
         self, cpus: int = 1, memory: int = 0, gpus: int = 0, *, exclusive: bool = False
     ) -> None:
         self.cpus, self.memory, self.gpus, self.exclusive = cpus, memory, gpus, exclusive
+        self.is_plain = not gpus and not exclusive
+
+    def fits(self, slots: "Slots") -> bool:
+        """Tell whether what it asks of processors and memory is free."""
+        return self.cpus <= slots.free_cpus and self.memory <= slots.free_memory
 
 
 class Candidate(Protocol):
@@ -115,6 +120,12 @@ class Queue:
 
     def next(self, slots: Slots) -> Candidate | None:
         """Take out the job whose turn it is, `None` if none may start now."""
+        if not self._jobs or slots.free_cpus <= 0:
+            return None
+        first = self._jobs[0][1]
+        if not first.held and first.needs.is_plain and first.needs.fits(slots):
+            del self._jobs[0]
+            return first
         cpus, memory, gpus = slots.free_cpus, slots.free_memory, len(slots.free_gpus)
         for place, (_, job) in enumerate(self._jobs):
             if cpus <= 0:
