@@ -21,6 +21,11 @@ EXITED, LAUNCH_FAILED, LOST, NODE_LOST = range(4)
 _MAGIC: Final = b"DROVERL1"
 _HEAD: Final = struct.Struct("<8sQ64s")
 _FIXED: Final = struct.Struct("<BBBBiIQQddddddQHH")
+# Parts of it that are written together: by pid, by kind, by when it ended, by what it used.
+_SPAWNED: Final = struct.Struct("<IQQdd")
+_ENDED: Final = struct.Struct("<Bi")
+_AT: Final = struct.Struct("<d")
+_USED: Final = struct.Struct("<dddQ")
 _START: Final = 4096
 _SLOT: Final = 1024
 _GROW: Final = 1024
@@ -118,11 +123,10 @@ class Ledger:
         self._map[offset] = INTENT
         return index
 
-    def spawned(self, index: int, pid: int, before_ns: int, at: float) -> None:
-        """Note that the command runs as *pid*, made before *before_ns* of the boot's clock."""
+    def spawned(self, index: int, pid: int, span: tuple[int, int], at: float) -> None:
+        """Note that the command runs as *pid*, made within *span* of the boot's clock."""
         offset = _START + index * _SLOT
-        struct.pack_into("<I", self._map, offset + 8, pid)
-        struct.pack_into("<Qdd", self._map, offset + 20, before_ns, at, at)
+        _SPAWNED.pack_into(self._map, offset + 8, pid, *span, at, at)
         self._map[offset] = RUNNING
 
     def adopt_span(self, index: int, pid: int, after_ns: int, before_ns: int) -> None:
@@ -143,16 +147,13 @@ class Ledger:
     def ended(self, index: int, kind: int, status: int, at: float) -> None:
         """Note the end."""
         offset = _START + index * _SLOT
-        self._map[offset + 3] = kind
-        struct.pack_into("<i", self._map, offset + 4, status)
-        struct.pack_into("<d", self._map, offset + 44, at)
+        _ENDED.pack_into(self._map, offset + 3, kind, status)
+        _AT.pack_into(self._map, offset + 44, at)
         self._map[offset] = ENDED
 
     def used(self, index: int, user_s: float, system_s: float, wall_s: float, rss: int) -> None:
         """Note what the job used."""
-        struct.pack_into(
-            "<dddQ", self._map, _START + index * _SLOT + 52, user_s, system_s, wall_s, rss
-        )
+        _USED.pack_into(self._map, _START + index * _SLOT + 52, user_s, system_s, wall_s, rss)
 
     def explain(self, index: int, token: str, native_id: str, message: str) -> None:
         """Keep the words that go with an end, shortened to what fits."""

@@ -202,10 +202,9 @@ class Runner:
             letter = ascii(exc.object[exc.start : exc.end])
             self._not_launched(job, f"text with {letter} cannot be written in {exc.encoding} here")
             return
-        before = boot_ns()
         job.started_at = time.time()
-        self.ledger.spawned(job.index, pid, before, job.started_at)
-        job.pid, job.span = pid, (after, before)
+        job.pid, job.span = pid, (after, boot_ns())
+        self.ledger.spawned(job.index, pid, job.span, job.started_at)
         self._by_pid[pid] = job
         job.environment, job.what, job.note = {}, {}, b""
         if job.wall_time is not None or job.needs.memory:

@@ -62,9 +62,10 @@ class Spawner:
         except OSError as exc:
             raise LaunchError(f"working directory {_show(cwd)}: {_why(exc)}") from None
         self._away = True
-        self._make_shards(what)
-        for name in ("stdin", "stdout", "stderr"):
-            self._refuse_no_file(name, what.get(name))
+        if "stdin" in what or not self._is_usual(what):
+            self._make_shards(what)
+            for name in ("stdin", "stdout", "stderr"):
+                self._refuse_no_file(name, what.get(name))
         path = self._resolve(what["argv"][0], job.environment)
         try:
             return self._start(path, what, job)
@@ -121,6 +122,12 @@ class Spawner:
         finally:
             if bound is not None:
                 os.sched_setaffinity(0, bound)
+
+    def _is_usual(self, what: dict[str, Any]) -> bool:
+        """Tell whether its output goes where others' has gone, so that nothing is to be made."""
+        out, err = what["stdout"], what.get("stderr")
+        shard = out[: out.rfind("/")]
+        return shard in self._shards and (err is None or err[: err.rfind("/")] == shard)
 
     def _make_shards(self, what: dict[str, Any]) -> None:
         for path in (what["stdout"], what.get("stderr", "")):
