@@ -27,8 +27,8 @@ from drover.instructions import (
 from drover.models import JobRecord, JobSpec
 from drover.states import State
 
-_PIECE: Final = 250
-"""Rows that are handed to SQLite at a time."""
+_PIECE: Final = 100
+"""Rows handed to SQLite at a time: fewer objects than make the collector of garbage look."""
 _TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
 _UNTIMED: Final = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING, State.SUSPENDED})
 """States in which nothing but a request or a deadline has its time."""

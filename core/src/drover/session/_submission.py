@@ -102,7 +102,7 @@ class Submission:
 
     def draft(self, spec: JobSpec, key: str | None, at: float) -> Draft:
         """Make what is stored of a specification that was checked."""
-        base = self._inherited() if spec.inherit_env else None
+        base = (self._base or self._inherited()) if spec.inherit_env else None
         event = Submitted(
             at=at,
             spec=self._placed(spec),
