@@ -107,19 +107,21 @@ class Waiter:
 
 def _positions(reader: Reader, jobs: Iterable[JobLike]) -> Iterator[tuple[str, int, State]]:
     asked = list(jobs)
-    known = reader.positions([job.id for job in asked if isinstance(job, Job)])
-    for job in asked:
-        job_id, is_array = (
-            reader.resolve(job) if isinstance(job, str) else (job.id, isinstance(job, JobArray))
+    ids = [job if isinstance(job, str) else job.id for job in asked]
+    known = reader.positions(ids)
+    for job, job_id in zip(asked, ids, strict=True):
+        found = known.get(job_id)
+        if found is not None:
+            yield job_id, *found
+            continue
+        full, is_array = (
+            reader.resolve(job) if isinstance(job, str) else (job_id, isinstance(job, JobArray))
         )
         if is_array:
-            yield from reader.elements(job_id)
+            yield from reader.elements(full)
             continue
-        found = known.get(job_id)
-        if found is None:
-            record = reader.job(job_id)  # Named by a text; or it says that there is none.
-            found = record.n, record.state
-        yield job_id, *found
+        record = reader.job(full)  # Says that there is none, of a handle.
+        yield full, record.n, record.state
 
 
 def blockers_of(reader: Reader, job_id: str, known: dict[str, list[str]]) -> list[str]:
