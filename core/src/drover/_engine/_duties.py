@@ -211,16 +211,3 @@ _DUTIES: Final[dict[type[i.Instruction], Callable[..., bool]]] = {
     i.CloseAttempt: _close_attempt,
     i.SettleSubmission: _settle_submission,
 }
-
-
-def new_token(store_id: str, job: JobRecord) -> str:
-    """Name an attempt to the outside: unique on earth, and its job can be read off it."""
-    return f"{store_id}-{job.id}-{job.attempt}"
-
-
-def job_of_token(store_id: str, token: str) -> tuple[str, int] | None:
-    """Read job id and attempt off a token of this store."""
-    head, _, attempt = token.rpartition("-")
-    if not head.startswith(store_id + "-") or not attempt.isdecimal():
-        return None
-    return head[len(store_id) + 1 :], int(attempt)

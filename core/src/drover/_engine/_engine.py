@@ -19,16 +19,16 @@ from drover._engine._attempts import attempt_of, variables_of
 from drover._engine._backends import Backends, LaneMaker, Loader
 from drover._engine._calls import Calls
 from drover._engine._desk import Desk
-from drover._engine._duties import do_duties, job_of_token, new_token
+from drover._engine._duties import do_duties
 from drover._engine._inbox import Inbox
 from drover._engine._lanes import Call
 from drover._engine._observers import Observers
 from drover._engine._runtime import MOST_TURNS, Runtime
 from drover._engine._wallclock import WallClock
 from drover._engine._watching import Watching
-from drover._plugins import attempt_path
 from drover._store import RENEW_S, Reader, Store, Writer, new_id
 from drover.commandline import claims
+from drover.commandline.tokens import attempt_path, token_of
 from drover.config import Config
 from drover.models import (
     Attempt,
@@ -167,7 +167,8 @@ class Engine:
 
     def _take_in(self) -> None:
         for runtime, seen, on_durable in self._inbox.take_reports():
-            self.watching.take_in(runtime, seen)
+            if self.watching.take_in(runtime, seen) and runtime.polled:
+                runtime.look_soon()
             if on_durable is not None:
                 self._receipts.append(on_durable)
         for reply in self._inbox.take_replies(self.tick, busy=self.live > MANY):
@@ -283,7 +284,7 @@ class Engine:
                 if isinstance(order, i.StageIn):
                     self.desk.tell(job.n, e.StagingInStarted(at=self.now, attempt=job.attempt))
                     return 0
-                token = new_token(self.store.store_id, job)
+                token = token_of(self.store.store_id, job.id, job.attempt)
                 self._intended.add(token)
                 self.desk.tell(
                     job.n,
@@ -479,7 +480,7 @@ class Engine:
 
     def token_of(self, job: JobRecord) -> str:
         """Give the token that the current attempt has, or will have."""
-        return job.token or new_token(self.store.store_id, job)
+        return job.token or token_of(self.store.store_id, job.id, job.attempt)
 
     def full_attempt(self, job: JobRecord) -> Attempt:
         """Describe an attempt with its environment."""

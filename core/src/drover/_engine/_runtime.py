@@ -51,6 +51,8 @@ class Runtime:
         """When to observe next, on the monotonic clock; `None`: nothing to look at."""
         self.pause_s: float = backend.capabilities.poll_s
         """The last pause between two looks; it grows while nothing changes."""
+        self.rest_s = 0.0
+        """How long the backend asked to be left alone after the last look."""
         self.looked_at: float | None = None
         """When a query last told something, good or bad, on the monotonic clock."""
         self.looking = False

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from drover import events as e
 from drover import machine
 from drover._engine._attempts import attempt_of
-from drover._engine._duties import job_of_token
 from drover._engine._runtime import Runtime
+from drover.commandline.tokens import job_of_token
 from drover.errors import DroverError
 from drover.models import (
     JobRecord,
@@ -77,6 +77,7 @@ class Watching:
                 return
             runtime.failures, runtime.error = 0, ""
             runtime.looked_at = self._engine.tick
+            runtime.rest_s = answer.rest_s
             changed = self.take_in(runtime, answer.observations)
             if answer.complete:
                 self._absent(runtime, before, answer.observations)
@@ -93,6 +94,7 @@ class Watching:
         pause = caps.poll_s if changed else min(caps.idle_poll_s, runtime.pause_s * 2)
         if runtime.missing_since or self._has_end_pending(runtime):
             pause = caps.poll_s
+        pause = max(pause, runtime.rest_s)
         runtime.pause_s = pause
         runtime.next_look = self._engine.tick + pause
 

@@ -1,6 +1,6 @@
 """Plugins: found by entry point, loaded lazily, validated, called with care."""
 
-from drover._plugins._context import BackendContext, CompletedCommand, attempt_path
+from drover._plugins._context import BackendContext, CompletedCommand
 from drover._plugins._environment import scrubbed
 from drover._plugins._registry import (
     ALL_HOOKS,
@@ -34,7 +34,6 @@ __all__ = [
     "BackendName",
     "CompletedCommand",
     "assemble",
-    "attempt_path",
     "backend_names",
     "broken_plugins",
     "found",

@@ -49,6 +49,8 @@ _ROWS: Final[Mapping[str, type]] = {
     "drover_stage_out": StageAnswer,
     "drover_diagnose": Diagnosis,
 }
+LONGEST_REST_S: Final = 300.0
+"""Longest time that a backend may ask to be left alone: its jobs' ends are waited for."""
 Check = Callable[[Any], bool]
 
 
@@ -67,7 +69,12 @@ def checked(plugin: str, hook: str, answer: Any) -> Any:
         if not isinstance(answer, Observed):
             raise PluginError(plugin, hook, f"answered {answer!r:.200}, not an Observed")
         seen = sound_rows(plugin, answer.observations)
-        return Observed(observations=seen, complete=bool(answer.complete))
+        rest_s = answer.rest_s if isinstance(answer.rest_s, int | float) else 0.0
+        return Observed(
+            observations=seen,
+            complete=bool(answer.complete),
+            rest_s=min(max(rest_s, 0.0), LONGEST_REST_S) if rest_s == rest_s else 0.0,
+        )
     if hook in _ROWS:
         kind = _ROWS[hook]
         if isinstance(answer, str | Mapping) or not isinstance(answer, Iterable):

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from drover._plugins._answers import sound_rows
 from drover._plugins._environment import for_commands
+from drover.commandline.tokens import attempt_path
 from drover.errors import UnreachableError
 from drover.hookspecs import Clock
 from drover.models import Attempt, Observation
@@ -72,7 +73,7 @@ class BackendContext:
         except subprocess.TimeoutExpired as exc:
             raise UnreachableError(argv[0], f"no answer within {timeout_s:g} s") from exc
         except OSError as exc:
-            raise UnreachableError(argv[0], exc.strerror or str(exc)) from exc
+            raise UnreachableError(argv[0], exc.strerror or str(exc), sent=False) from exc
         return CompletedCommand(
             argv=tuple(argv),
             returncode=done.returncode,
@@ -92,8 +93,3 @@ class BackendContext:
     ) -> None:
         """Tell the engine what was seen."""
         self.reporter(sound_rows(self.name, observations), on_durable)
-
-
-def attempt_path(home: Path, job_id: str, number: int) -> Path:
-    """Name the folder of an attempt; it need not be there."""
-    return home / "jobs" / job_id / str(number)

@@ -68,4 +68,6 @@ def for_commands(variables: Mapping[str, str]) -> dict[str, str]:
         "LC_ALL": "C",
         "TZ": "UTC",
         "SLURM_TIME_FORMAT": "%Y-%m-%dT%H:%M:%S",
+        # Else the indices of an array are cut off after 64 characters: squeue(1).
+        "SLURM_BITSTR_LEN": "0",
     }

@@ -1,9 +1,12 @@
 """Run one attempt's command on a compute node: claim it, run it, record its end.
 
     python -I -S wrapper.py FOLDER NATIVE_ID [RESTART]
+    python -I -S wrapper.py --of LIST INDEX NATIVE_ID [RESTART]
 
-FOLDER is the attempt's own folder and holds `task.json`. NATIVE_ID and RESTART may name variables
-of the scheduler in braces, such as `{JOB_ID}.{SGE_TASK_ID}` or `{SLURM_RESTART_COUNT}`.
+FOLDER is the attempt's own folder and holds `task.json`. LIST is a file of many tasks, one a line
+after its head, from which INDEX chooses: an array of a scheduler is one list. INDEX, NATIVE_ID
+and RESTART may name variables of the scheduler in braces, such as `{JOB_ID}.{SGE_TASK_ID}` or
+`{SLURM_RESTART_COUNT}`.
 
 This file stands alone: it is copied to file systems where drover is not installed, so it imports
 the standard library only and keeps to what Python 3.6 understands. The rest of drover imports it,
@@ -262,10 +265,47 @@ def read_task(folder: str) -> Json:
         raise Unrun(f"{TASK} cannot be read: {error}") from error
     if task is None:
         raise Unrun(f"the folder or its {TASK} is missing")
+    return check_task(task, TASK)
+
+
+def check_task(task: Json, name: str) -> Json:
+    """Give a task back if it is one.
+
+    Raises:
+        Unrun: It is not.
+    """
     argv = task.get("argv")
     if task.get("version") != VERSION or not isinstance(argv, list) or not argv:
-        raise Unrun(f"{TASK} is not a task that this wrapper understands")
+        raise Unrun(f"{name} is not a task that this wrapper understands")
     return task
+
+
+def read_listed_task(path: str, index: int) -> Json:
+    """Read what is to be run off a list; the head of the list holds what its tasks share.
+
+    Raises:
+        Unrun: It is not there or not a task.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = json.loads(file.readline().decode("ascii"))
+            for _ in range(index):
+                file.readline()
+            line = file.readline()
+        entry = json.loads(line.decode("ascii"))
+        own = dict(head["bases"].get(entry.get("base"), {}))
+        own.update(entry.get("env", {}))
+        # What the head sets is right for every task of this scheduler, whatever is inherited.
+        own.update(head.get("env", {}))
+        task = dict(head["common"], **entry)
+        task.update(version=head["version"], env=own)
+        if not isinstance(task.get("folder"), str):
+            raise Unrun(f"line {index} of {path} names no folder")
+    except OSError as error:
+        raise Unrun(f"the list cannot be read: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Unrun(f"line {index} of {path} is no task: {error!r}") from error
+    return check_task(task, path)
 
 
 def to_bytes(text: str) -> bytes:
@@ -353,8 +393,9 @@ def _script_path(task: Mapping[str, Any], name: str) -> bytes:
 class Runner:
     """Start the command, pass signals on to it, reap it."""
 
-    def __init__(self, own_session: bool) -> None:
+    def __init__(self, own_session: bool, shared: Sequence[int] = ()) -> None:
         self.own_session = own_session
+        self.shared = frozenset(shared)
         self.child = 0
         self.early: List[int] = []
         for number in FORWARDED:
@@ -364,6 +405,12 @@ class Runner:
         if not self.child:
             self.early.append(number)
             return
+        if number in self.shared:
+            # The scheduler sends it to every process of the job: the command has it already.
+            return
+        self._pass_on(number)
+
+    def _pass_on(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             if self.own_session:
                 os.killpg(self.child, number)
@@ -385,7 +432,7 @@ class Runner:
         finally:
             close_all(handles)
         while self.early:
-            self._forward(self.early.pop(0), None)
+            self._pass_on(self.early.pop(0))
 
     def reap(self) -> Tuple[int, resource.struct_rusage]:
         """Wait for the end of the command: its wait status and its resource usage."""
@@ -470,11 +517,13 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
         record.update(started="no", message=str(error), ended_at=time.time())
         record.update(exit_code=None, signal=error.signal, core_dumped=False)
         leave_record(folder, f"exit.{restart}.json", record)
+        spread(task)
         return error.code
     started = dict(record, process=identify(runner.child), own_session=runner.own_session)
     # It only helps others to see the command run; its end must be waited for in any case.
     with contextlib.suppress(OSError):
         write_whole(folder, f"start.{restart}.json", started)
+    spread(task)
     status, used = runner.reap()
     record.update(ending(status), started="yes", ended_at=time.time())
     record["usage"] = {
@@ -487,7 +536,22 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
     if task.get("post_launch"):
         record["message"] = run_post_launch(task, folder, restart, code)
     leave_record(folder, f"exit.{restart}.json", record)
+    spread(task)
     return code
+
+
+def spread(task: Mapping[str, Any]) -> None:
+    """Leave word that there is something to read: a file in a folder that somebody looks at."""
+    if task.get("news"):
+        name = "{}.{}".format(task.get("token", ""), os.urandom(4).hex())
+        # Without it they see the same, a little later.
+        with contextlib.suppress(OSError):
+            handle = os.open(
+                os.path.join(to_bytes(task["news"]), os.fsencode(name)),
+                os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC,
+                0o600,
+            )
+            os.close(handle)
 
 
 def new_record(task: Mapping[str, Any], claim: Mapping[str, Any]) -> Json:
@@ -555,17 +619,44 @@ def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one attempt. Gives the exit code of the process."""
+    if arguments[:1] == ["--of"] and len(arguments) in (4, 5):
+        return of_list(arguments[1], *[expand(word) for word in arguments[2:]])
     if len(arguments) not in (2, 3):
-        sys.stderr.write("usage: wrapper.py FOLDER NATIVE_ID [RESTART]\n")
+        sys.stderr.write(
+            "usage: wrapper.py FOLDER NATIVE_ID [RESTART]\n"
+            "       wrapper.py --of LIST INDEX NATIVE_ID [RESTART]\n"
+        )
         return UNRUN_EXIT
     folder, native_id, restart = arguments[0], expand(arguments[1]), 0
     try:
         restart = int(expand(arguments[2] if len(arguments) > 2 else "") or 0)
         task = read_task(folder)
-        runner = Runner(bool(task.get("own_session")))
-        claim = claim_start(folder, task, native_id, restart)
     except (Unrun, ValueError) as error:
         note_unrun(folder, native_id, restart, str(error))
+        return UNRUN_EXIT
+    return claim_and_run(folder, task, native_id, restart)
+
+
+def of_list(path: str, index: str, native_id: str, restart: str = "") -> int:
+    """Run one task of a list. Gives the exit code of the process."""
+    try:
+        task = read_listed_task(path, int(index))
+        number = int(restart or 0)
+    except (Unrun, ValueError) as error:
+        sys.stderr.write(f"drover: nothing was run: {error}\n")
+        return UNRUN_EXIT
+    # As bytes the path may be anything, whatever the locale of this node.
+    return claim_and_run(os.fsdecode(to_bytes(task["folder"])), task, native_id, number)
+
+
+def claim_and_run(folder: str, task: Json, native_id: str, restart: int) -> int:
+    """Run a task if its claim is to be had. Gives the exit code of the process."""
+    runner = Runner(bool(task.get("own_session")), task.get("shared_signals", ()))
+    try:
+        claim = claim_start(folder, task, native_id, restart)
+    except Unrun as error:
+        note_unrun(folder, native_id, restart, str(error))
+        spread(task)
         return UNRUN_EXIT
     return run(folder, task, claim, runner)
 

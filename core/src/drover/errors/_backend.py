@@ -57,10 +57,11 @@ class UnreachableError(BackendError):
     Attributes:
         system: Who was asked.
         why: What happened instead.
+        sent: Whether it may have heard the question. False: nothing was asked.
     """
 
-    def __init__(self, system: str, why: str) -> None:
-        self.system, self.why = system, why
+    def __init__(self, system: str, why: str, *, sent: bool = True) -> None:
+        self.system, self.why, self.sent = system, why, sent
         super().__init__(f"{system} cannot be reached: {why}. Its jobs are as they were")
 
 

@@ -213,6 +213,8 @@ class Observed:
     complete: bool = True
     """Whether an attempt that was asked about and is not in there is truly not listed.
     False: the absent ones say nothing."""
+    rest_s: float = 0.0
+    """Seconds for which it wants not to be asked again: the outside system is slow."""
 
 
 @frozen(kw_only=True)

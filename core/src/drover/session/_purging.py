@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from drover._engine import attempt_of
-from drover._plugins import attempt_path
+from drover.commandline.tokens import attempt_path
 from drover._store import JobFilter
 from drover.errors import DroverError, IllegalRequestError
 from drover.models import JobRecord

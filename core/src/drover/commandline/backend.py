@@ -1,0 +1,352 @@
+"""Make a backend of what is known about a batch system's commands."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from drover.commandline import claims
+from drover.commandline.batches import Batches, Place
+from drover.commandline.claims import Owner
+from drover.commandline.listings import Listing
+from drover.commandline.looking import Look, end_by_record
+from drover.commandline.news import NewsReader
+from drover.commandline.scheduler import Known, Scheduler, Submission
+from drover.commandline.talking import converse
+from drover.commandline.tasks import install_wrapper, output_path, read_chunk
+from drover.commandline.tokens import attempt_path, job_of_token
+from drover.errors import DroverError, UnreachableError
+from drover.hookspecs import Context, hookimpl
+from drover.models import (
+    Answer,
+    Attempt,
+    Capabilities,
+    Chunk,
+    Closing,
+    Diagnosis,
+    Found,
+    Health,
+    JobSpec,
+    Observation,
+    Observed,
+    Order,
+    OrderAnswer,
+    Plan,
+    Reason,
+    Request,
+    Stream,
+    SubmitAnswer,
+    Verb,
+    Verdict,
+)
+
+_log: Final = logging.getLogger(__name__)
+
+SUBMITTERS: Final = 3
+"""Submissions under way at the same time: most of one is waiting for the scheduler."""
+REST: Final = 20.0
+"""A listing that took a second is followed by so many seconds of rest."""
+
+
+class CommandLineBackend:
+    """The hooks of a backend whose system is spoken to by commands.
+
+    A plugin subclasses it, and gives the scheduler in its `__init__`.
+    """
+
+    def __init__(self, context: Context, scheduler: Scheduler) -> None:
+        self.context = context
+        self.scheduler = scheduler
+        self.folder = context.home / "backends" / context.name
+        self.batches = Batches(self.folder, scheduler.settings)
+        self._kill_at: dict[str, tuple[float, Order]] = {}
+        """When the grace of a cancel is over, where somebody gave one, by token."""
+        self._left_since: dict[str, float] = {}
+        self._news = NewsReader(self.batches.news, self._hear)
+
+    # Hooks
+
+    @hookimpl
+    def drover_capabilities(self) -> Capabilities:
+        """Say what the backend can do."""
+        return self.scheduler.capabilities
+
+    @hookimpl
+    def drover_plan(self, spec: JobSpec) -> Plan:
+        """Say what becomes of each field, and show what would be handed over."""
+        is_array = spec.array is not None
+        script = self._script(Path("TASKS"), is_array=is_array)
+        return self.scheduler.plan(spec, script)
+
+    @hookimpl
+    def drover_start(self) -> bool:
+        """Learn what is special about the site, and listen to what wrappers tell."""
+        converse(self.context, self.scheduler.start())
+        self._news.start()
+        return True
+
+    @hookimpl
+    def drover_stop(self) -> bool:
+        """Listen no more."""
+        self._news.stop()
+        return True
+
+    @hookimpl
+    def drover_submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
+        """Hand attempts over, those that ask for the same as one array."""
+        self._news.want(True)
+        groups: dict[tuple[str, ...], list[Attempt]] = {}
+        for attempt in attempts:
+            groups.setdefault(self.scheduler.options(attempt.spec), []).append(attempt)
+        size = self.scheduler.most_elements if self.scheduler.capabilities.arrays else 1
+        parts = [
+            group[start : start + size]
+            for group in groups.values()
+            for start in range(0, len(group), size)
+        ]
+        if len(parts) == 1:
+            return self._submit(parts[0])
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(max_workers=SUBMITTERS) as pool:
+            return [answer for answers in pool.map(self._submit, parts) for answer in answers]
+
+    @hookimpl
+    def drover_find(self, tokens: Sequence[str]) -> list[Found]:
+        """Search claims, the queue and what the scheduler remembers."""
+        places = {token: place for token in tokens if (place := self.batches.place(token))}
+        found = {token: owner for token in places if (owner := self._owner(token))}
+        rest = {token: place for token, place in places.items() if token not in found}
+        if rest:
+            known = [self._known_by(token, place) for token, place in rest.items()]
+            listed = Listing(converse(self.context, self.scheduler.queue(known))).submissions()
+            keys = {place.key: "" for place in rest.values() if place.key not in listed}
+            if keys:
+                talk = self.scheduler.search(keys)
+                listed.update(converse(self.context, talk))
+            pattern = self.scheduler.element_pattern
+            for token, place in rest.items():
+                if place.key in listed:
+                    found[token] = place.native_id(listed[place.key], pattern)
+        return [Found(token=token, native_id=native_id) for token, native_id in found.items()]
+
+    @hookimpl
+    def drover_observe(self, attempts: Sequence[Attempt]) -> Observed:
+        """Look at all attempts with one listing, then ask for those that left it."""
+        self._news.want(bool(attempts))
+        self._kill_if_due()
+        look = Look(
+            self.context,
+            self.scheduler,
+            [(attempt, self._known(attempt)) for attempt in attempts],
+            self.folder_of,
+            self._left_since,
+        )
+        rows, complete = look.rows()
+        for token in self._left_since.keys() - {attempt.token for attempt in attempts}:
+            del self._left_since[token]
+        return Observed(
+            observations=tuple(rows), complete=complete, rest_s=look.listing_s * REST
+        )
+
+    @hookimpl
+    def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
+        """Carry out requests; a job that has not begun is ended by its claim."""
+        closed = {
+            order.request.id
+            for order in orders
+            if order.request.verb.ends_job and self._close(order)
+        }
+        answers = converse(self.context, self.scheduler.control(orders))
+        by_id = {order.request.id: order for order in orders}
+        return [self._settle(by_id[row.request_id], row, closed) for row in answers]
+
+    @hookimpl
+    def drover_read_output(
+        self, attempt: Attempt, stream: Stream, offset: int, size: int
+    ) -> Chunk | None:
+        """Read a piece of a file."""
+        return read_chunk(output_path(self.folder_of(attempt.token), attempt, stream), offset, size)
+
+    @hookimpl
+    def drover_forget(self, attempts: Sequence[Attempt]) -> bool:
+        """Let go of the lists of which no task is left."""
+        self.batches.forget(attempt.token for attempt in attempts)
+        return True
+
+    @hookimpl
+    def drover_diagnose(self) -> list[Diagnosis]:
+        """Try what everything rests on, then ask the scheduler."""
+        findings = [self._diagnose_claims()]
+        try:
+            findings += converse(self.context, self.scheduler.diagnose())
+        except DroverError as exc:
+            findings.append(
+                Diagnosis(subject="scheduler", health=Health.ERROR, message=str(exc))
+            )
+        return findings
+
+    # Who is who
+
+    def folder_of(self, token: str) -> Path:
+        """Name the folder of the attempt that bears a token of this store."""
+        job = job_of_token(self.context.store_id, token)
+        if job is None:
+            message = f"token {token!r} is of another store"
+            raise ValueError(message)
+        return attempt_path(self.context.home, *job)
+
+    def _known(self, attempt: Attempt) -> Known | None:
+        place = self.batches.place(attempt.token)
+        if place is None or attempt.native_id is None:
+            return None
+        suffix = self.scheduler.element_pattern.format(id="", index=place.index)
+        is_element = place.size > 1
+        return Known(
+            token=attempt.token,
+            submission=attempt.native_id.removesuffix(suffix) if is_element else attempt.native_id,
+            key=place.key,
+            index=place.index,
+            label=attempt.spec.label,
+            native_id=attempt.native_id,
+            submitted_at=attempt.submitted_at,
+            restart=attempt.restart,
+            requeue=attempt.spec.requeue,
+        )
+
+    def _known_by(self, token: str, place: Place) -> Known:
+        return Known(token=token, key=place.key, index=place.index, label="", native_id="")
+
+    def _owner(self, token: str) -> str | None:
+        """Give the native id that has begun, or came to begin, the attempt."""
+        folder = self.folder_of(token)
+        starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
+        return starts[-1].native_id if starts else None
+
+    # Submission
+
+    def _submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
+        try:
+            folders = [self.context.attempt_dir(attempt) for attempt in attempts]
+            wrapper = install_wrapper(self.folder)
+            batch = self.batches.make(attempts, folders)
+        except OSError as exc:
+            told = Submission(answer=Answer.REFUSED, message=str(exc), retryable=True)
+            return [self._answer(attempt, told, None) for attempt in attempts]
+        script = self._script(batch.tasks, is_array=batch.is_array, wrapper=wrapper)
+        try:
+            told = converse(self.context, self.scheduler.submit(batch, script))
+        except UnreachableError as exc:
+            answer = Answer.UNKNOWN if exc.sent else Answer.REFUSED
+            told = Submission(answer=answer, message=str(exc), retryable=True)
+        except DroverError as exc:
+            told = Submission(answer=Answer.UNKNOWN, message=str(exc))
+        return [
+            self._answer(attempt, told, self.batches.place(attempt.token)) for attempt in attempts
+        ]
+
+    def _answer(self, attempt: Attempt, told: Submission, place: Place | None) -> SubmitAnswer:
+        native_id = told.native_id
+        if native_id is not None and place is not None:
+            native_id = place.native_id(native_id, self.scheduler.element_pattern)
+        return SubmitAnswer(
+            token=attempt.token,
+            answer=told.answer,
+            native_id=native_id,
+            message=told.message,
+            reason=told.reason,
+            retryable=told.retryable,
+        )
+
+    def _script(self, tasks: Path, *, is_array: bool, wrapper: Path | None = None) -> bytes:
+        """Write the script that the scheduler runs: no word of the user's is in it."""
+        speech = self.scheduler
+        python = str(self.context.config.get("python", sys.executable))
+        argv = [
+            python, "-I", "-S", str(wrapper or self.folder / "wrapper.py"), "--of", str(tasks),
+            speech.element_index if is_array else "0",
+            speech.element_id if is_array else speech.native_id,
+            speech.restart,
+        ]  # fmt: skip
+        # `exec`: what the scheduler signals as its shell is the wrapper.
+        return f"#!/bin/sh\nexec {shlex.join(argv)}\n".encode("utf-8", "surrogateescape")
+
+    # Requests
+
+    def _close(self, order: Order) -> bool:
+        """Shut an attempt, and tell whether it had not begun."""
+        token, request = order.attempt.token, order.request
+        if request.grace_s is not None and request.verb is Verb.CANCEL:
+            now = self.context.clock.monotonic()
+            self._kill_at[token] = (now + request.grace_s, order)
+        closed = claims.close(self.folder_of(token), f"{request.verb} by {request.by}")
+        return closed.closing is Closing.CLOSED
+
+    def _settle(self, order: Order, row: OrderAnswer, closed: Iterable[str]) -> OrderAnswer:
+        if row.request_id not in closed:
+            return row
+        self._kill_at.pop(order.attempt.token, None)
+        return OrderAnswer(
+            token=row.token,
+            request_id=row.request_id,
+            verdict=Verdict.DONE,
+            message="it had not started",
+        )
+
+    def _kill_if_due(self) -> None:
+        now = self.context.clock.monotonic()
+        due = [order for at, order in self._kill_at.values() if at <= now]
+        if not due:
+            return
+        for order in due:
+            del self._kill_at[order.attempt.token]
+        kills = [
+            Order(
+                attempt=order.attempt,
+                request=Request(
+                    id=order.request.id,
+                    verb=Verb.KILL,
+                    by=order.request.by,
+                    at=order.request.at,
+                    why="the grace of its cancel is over",
+                ),
+            )
+            for order in due
+        ]
+        converse(self.context, self.scheduler.control(kills))
+
+    # News
+
+    def _hear(self, tokens: Sequence[str]) -> None:
+        """Report what wrappers have left in the folders of these attempts."""
+        at = self.context.clock.time()
+        seen: list[Observation] = []
+        for token in tokens:
+            if self.batches.place(token) is not None:
+                seen += end_by_record(self.folder_of(token), token, at)
+        if seen:
+            self.context.report(seen)
+
+    # The doctor
+
+    def _diagnose_claims(self) -> Diagnosis:
+        import tempfile
+
+        subject = "claims"
+        try:
+            with tempfile.TemporaryDirectory(dir=self.context.home) as name:
+                taking = claims.take(Path(name), Owner(native_id="doctor"))
+            won, why = taking.won, taking.why
+        except OSError as exc:
+            won, why = False, str(exc)
+        if won:
+            return Diagnosis(subject=subject, health=Health.OK, message="hard links work")
+        return Diagnosis(
+            subject=subject,
+            health=Health.ERROR,
+            message=f"no attempt can be claimed in the store's folder: {why}",
+            cure="put the store on a file system with hard links, with --home",
+        )
+

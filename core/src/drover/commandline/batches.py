@@ -1,0 +1,225 @@
+"""Submissions as they lie on the disk: one file lists the tasks of what was submitted as one.
+
+`KEY.tasks` in the backend's folder, where KEY is the token of the first attempt in it. Its first
+line, the head, holds what the tasks share and the tokens of all; each line after it is one task,
+see `wrapper.read_listed_task`. Written before anything is handed over and never changed, so that
+whoever comes later (another engine, a wrapper on a node) finds the same members in the same order.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from attrs import field, frozen
+
+from drover.commandline import wrapper
+from drover.commandline.claims import PRIVATE
+from drover.commandline.tasks import expand
+from drover.models import Attempt, JobSpec
+
+_ENDING: Final = ".tasks"
+_LOG: Final = ".log"
+_NEWS: Final = "news"
+_STREAMS: Final = ("stdin", "stdout", "stderr")
+_FALSE_UNLESS_SAID: Final = ("join_output", "requeue")
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where an attempt stands: in which submission, and at which index."""
+
+    key: str
+    """Names the submission, here and at the scheduler: the token of its first attempt."""
+    index: int
+    size: int
+    """How many attempts the submission has; one with more than one is an array."""
+
+    def native_id(self, submitted: str, pattern: str) -> str:
+        """Name the attempt as the scheduler does, given the id of the submission.
+
+        Args:
+            submitted: The id of the submission as a whole.
+            pattern: How an element of an array is named: `{id}_{index}`.
+        """
+        if self.size == 1:
+            return submitted
+        return pattern.format(id=submitted, index=self.index)
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Attempts that go to the scheduler as one: a job, or an array of like jobs."""
+
+    key: str
+    spec: JobSpec
+    """Of the first; what the scheduler is asked for is the same for all."""
+    label: str
+    """What people call it."""
+    tokens: tuple[str, ...]
+    tasks: Path
+    log: Path
+    """Where what the scheduler's own shell says is kept."""
+    attempt: Attempt = field(repr=False)
+    """The first."""
+
+    @property
+    def is_array(self) -> bool:
+        """Tell whether there are several."""
+        return len(self.tokens) > 1
+
+
+@frozen(kw_only=True)
+class TaskSettings:
+    """What a scheduler's tasks have in common."""
+
+    pass_env: Sequence[str] = ()
+    """Variables of the node that the command is to see; a trailing `*` stands for any ending."""
+    env: Mapping[str, str] = field(factory=dict[str, str])
+    """Variables that every command gets."""
+    shared_signals: Sequence[int] = ()
+    """Signals that the scheduler sends to every process of a job: not passed on once more."""
+    launchers: Mapping[str, Sequence[str]] = field(factory=dict[str, Sequence[str]])
+    """What stands before the command, by the name of the launcher."""
+
+
+class Batches:
+    """All submissions of one backend. Reads what is on the disk when it is first asked."""
+
+    def __init__(self, folder: Path, settings: TaskSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._places: dict[str, Place] = {}
+        self._left: dict[str, set[str]] = {}
+        """By key, the tokens that were not forgotten."""
+        self._read = False
+
+    @property
+    def news(self) -> Path:
+        """Name the folder in which wrappers leave word; it is there once something was made."""
+        return self._folder / _NEWS
+
+    def make(self, attempts: Sequence[Attempt], folders: Sequence[Path]) -> Batch:
+        """Write down a submission of these attempts, whose folders are there.
+
+        Raises:
+            OSError: It could not be written, and must not be handed over.
+        """
+        first = attempts[0]
+        key = first.token
+        self.news.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        tokens = tuple(attempt.token for attempt in attempts)
+        batch = Batch(
+            key=key,
+            spec=first.spec,
+            label=_shared_label([attempt.spec.label for attempt in attempts]),
+            tokens=tokens,
+            tasks=self._folder / f"{key}{_ENDING}",
+            log=self._folder / f"{key}{_LOG}",
+            attempt=first,
+        )
+        # Not forced to the disk: what a power cut takes is missed by the wrapper, which then
+        # runs nothing, and the attempt is handed over again.
+        draft = self._folder / f".{key}{_ENDING}"
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
+            file.writelines(self._lines(attempts, folders, tokens))
+        draft.replace(batch.tasks)
+        self._add(key, tokens)
+        return batch
+
+    def _lines(
+        self, attempts: Sequence[Attempt], folders: Sequence[Path], tokens: Sequence[str]
+    ) -> Iterator[str]:
+        settings = self._settings
+        bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
+        head = {
+            "version": wrapper.VERSION,
+            "tokens": tokens,
+            "bases": bases,
+            "env": dict(settings.env),
+            "common": {
+                "pass_env": list(settings.pass_env),
+                "shared_signals": [int(number) for number in settings.shared_signals],
+                "news": str(self.news),
+            },
+        }
+        yield json.dumps(head) + "\n"
+        for attempt, folder in zip(attempts, folders, strict=True):
+            yield json.dumps(self._task(attempt, folder)) + "\n"
+
+    def _task(self, attempt: Attempt, folder: Path) -> dict[str, Any]:
+        spec = attempt.spec
+        launcher = self._settings.launchers.get(spec.launcher or "", ())
+        task: dict[str, Any] = {
+            "token": attempt.token,
+            "folder": str(folder),
+            "argv": [*launcher, *spec.argv],
+            "cwd": spec.cwd,
+            "env": dict(attempt.variables),
+        }
+        if attempt.base_digest:
+            task["base"] = attempt.base_digest
+        else:
+            task["env"] = attempt.environment
+        for name in _STREAMS:
+            path = expand(getattr(spec, name), attempt)
+            if path is not None:
+                task[name] = path
+        for name in _FALSE_UNLESS_SAID:
+            if getattr(spec, name):
+                task[name] = True
+        for name in ("pre_launch", "post_launch"):
+            if getattr(spec, name):
+                task[name] = getattr(spec, name)
+        return task
+
+    def place(self, token: str) -> Place | None:
+        """Say where an attempt stands; `None` if it was never written down here."""
+        known = self._places.get(token)
+        if known is None and not self._read:
+            self._read_all()
+            known = self._places.get(token)
+        return known
+
+    def forget(self, tokens: Iterable[str]) -> None:
+        """Let go of attempts, and of submissions of which none is left."""
+        for token in tokens:
+            place = self.place(token)
+            if place is None:
+                continue
+            del self._places[token]
+            left = self._left[place.key]
+            left.discard(token)
+            if not left:
+                del self._left[place.key]
+                for ending in (_ENDING, _LOG):
+                    (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
+
+    def _add(self, key: str, tokens: Sequence[str]) -> None:
+        size = len(tokens)
+        self._left[key] = set(tokens)
+        for index, token in enumerate(tokens):
+            self._places[token] = Place(key=key, index=index, size=size)
+
+    def _read_all(self) -> None:
+        """Read the heads of what earlier engines have written."""
+        self._read = True
+        for path in self._folder.glob(f"*{_ENDING}"):
+            key = path.name.removesuffix(_ENDING)
+            if key in self._left:
+                continue
+            try:
+                with path.open("rb") as file:
+                    head: Any = json.loads(file.readline())
+                tokens = cast("list[str]", head["tokens"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # A damaged one says nothing about anything; its jobs are not listed.
+            self._add(key, tokens)
+
+
+def _shared_label(labels: Sequence[str]) -> str:
+    """Name an array by what the names of its elements have in common."""
+    common = os.path.commonprefix(list(labels)).rstrip(" -_.:#0123456789")
+    return common if len(set(labels)) > 1 and len(common) > 2 else labels[0]

@@ -1,0 +1,39 @@
+"""A scheduler's listing, asked for one job after the other."""
+
+from collections.abc import Iterable
+
+from drover.commandline.scheduler import Row
+
+
+class Listing:
+    """Rows by native id. A line that stands for many elements of an array stays one."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows: dict[str, Row] = {}
+        self._arrays: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.indices:
+                self._arrays.setdefault(row.native_id, []).append(row)
+            else:
+                self._rows[row.native_id] = row
+
+    def find(self, native_id: str, array_id: str, index: int) -> Row | None:
+        """Give the row of a job, `None` if it is not listed.
+
+        Args:
+            native_id: Of the job itself.
+            array_id: Of the array that it would be an element of.
+            index: Its index therein.
+        """
+        own = self._rows.get(native_id)
+        if own is not None:
+            return own
+        for row in self._arrays.get(array_id, ()):
+            if any(index in part for part in row.indices):
+                return row
+        return None
+
+    def submissions(self) -> dict[str, str]:
+        """Give the id of each submission by its key, as far as the rows tell."""
+        rows = [*self._rows.values(), *(row for rows in self._arrays.values() for row in rows)]
+        return {row.key: row.submission or row.native_id for row in rows if row.key}

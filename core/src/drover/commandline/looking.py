@@ -1,0 +1,176 @@
+"""One look at the attempts of a backend: the queue, what left it, and what wrappers recorded."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from drover.commandline import claims
+from drover.commandline.listings import Listing
+from drover.commandline.records import read_exit_record, read_start_record, read_unrun_records
+from drover.commandline.scheduler import Known, Left, Row, Scheduler
+from drover.commandline.talking import converse
+from drover.hookspecs import Context
+from drover.models import Attempt, EndReport, Observation, Phase, Reason, Source, Started
+
+Pair = tuple[Attempt, Known | None]
+
+
+class Look:
+    """Made once per look."""
+
+    def __init__(
+        self,
+        context: Context,
+        scheduler: Scheduler,
+        pairs: Sequence[Pair],
+        folder_of: Callable[[str], Path],
+        left_since: dict[str, float],
+    ) -> None:
+        self._context = context
+        self._scheduler = scheduler
+        # One that was never written down here is of a store that was damaged: nothing is known.
+        self._known = [known for _, known in pairs if known is not None]
+        self._folder_of = folder_of
+        self._left_since = left_since
+        """By token, since when by the monotonic clock; kept from look to look."""
+        self._at = context.clock.time()
+        self.listing_s = 0.0
+        """How long the listing took."""
+
+    def rows(self) -> tuple[list[Observation], bool]:
+        """Look.
+
+        Returns:
+            What was seen, and whether what is not in it is not listed anywhere.
+
+        Raises:
+            UnreachableError, UnreadableReplyError: Nothing was seen.
+        """
+        begun = time.monotonic()
+        listing = Listing(converse(self._context, self._scheduler.queue(self._known)))
+        self.listing_s = time.monotonic() - begun
+        seen: list[Observation] = []
+        left: list[Left] = []
+        ends: dict[str, list[Observation]] = {}
+        now = self._context.clock.monotonic()
+        for known in self._known:
+            row = self._row_of(listing, known)
+            if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
+                self._left_since.pop(known.token, None)
+                seen.append(observation(known, row, self._at))
+                continue
+            told = end_by_record(self._folder_of(known.token), known.token, self._at)
+            if row is not None and row.is_leaving:
+                seen += [*told, observation(known, row, self._at)]
+                continue
+            ends[known.token] = told
+            since = self._left_since.setdefault(known.token, now)
+            left.append(
+                Left(
+                    known=known,
+                    row=row,
+                    has_record=any(entry.end is not None for entry in told),
+                    waited_s=now - since,
+                )
+            )
+        if not left:
+            return seen, True
+        recalled = converse(self._context, self._scheduler.recall(left))
+        memory = Listing(recalled.rows)
+        for entry in left:
+            known = entry.known
+            row = self._row_of(memory, known) or entry.row
+            is_final = known.native_id not in recalled.not_yet
+            seen += self._ended(known, row, ends[known.token], is_final=is_final)
+        return seen, recalled.complete
+
+    def _row_of(self, listing: Listing, known: Known) -> Row | None:
+        """Find the row of an attempt: a native id alone is no identity."""
+        row = listing.find(known.native_id, known.submission, known.index)
+        return row if row is not None and row.key in ("", known.key) else None
+
+    def _ended(
+        self, known: Known, row: Row | None, told: list[Observation], *, is_final: bool
+    ) -> list[Observation]:
+        if row is None or (told and told[-1].phase is Phase.UNRUN):
+            return told
+        if row.phase is not Phase.ENDED or row.end is None or not is_final:
+            # It is listed, and more will be known soon.
+            note = observation(known, evolve(row, phase=Phase.UNKNOWN, end=None), self._at)
+            return [*told, note]
+        folder = self._folder_of(known.token)
+        end = evolve(row.end, started=self._started(folder, known, row.end))
+        return [*told, observation(known, evolve(row, end=end), self._at)]
+
+    @staticmethod
+    def _started(folder: Path, known: Known, end: EndReport) -> Started:
+        """Say whether the command was begun, by the claims: the job has ended, none will come."""
+        entries = claims.read(folder)
+        starts = [entry for entry in entries if entry.kind is not claims.EntryKind.CLOSED]
+        if not starts:
+            return Started.NO
+        mine = any(e.owner is not None and e.owner.native_id == known.native_id for e in starts)
+        return end.started if mine else Started.UNKNOWN
+
+
+def observation(known: Known, row: Row, at: float) -> Observation:
+    """Tell what a row says of an attempt."""
+    return Observation(
+        token=known.token,
+        phase=row.phase,
+        source=row.source,
+        at=at,
+        native_id=known.native_id,
+        native_state=row.word,
+        submitted_at=row.submitted_at,
+        started_at=row.started_at,
+        restart=row.restart,
+        hold=row.hold,
+        suspended_by=row.suspended_by,
+        end=row.end if row.phase is Phase.ENDED else None,
+    )
+
+
+def end_by_record(folder: Path, token: str, at: float) -> list[Observation]:
+    """Tell what wrappers have recorded of an attempt: a start, an end, that nothing was run."""
+    starts = [entry for entry in claims.read(folder) if entry.owner is not None]
+    if not starts:
+        return [
+            Observation(
+                token=token,
+                phase=Phase.UNRUN,
+                source=Source.EXIT_RECORD,
+                at=at,
+                native_id=record.owner.native_id,
+                native_state=record.why,
+                restart=record.owner.restart or None,
+            )
+            for record in read_unrun_records(folder)[-1:]
+        ]
+    owner = starts[-1].owner
+    assert owner is not None
+    begun = read_start_record(folder, owner.restart)
+    record = read_exit_record(folder, owner.restart, token=token)
+    row = Observation(
+        token=token,
+        phase=Phase.RUNNING,
+        source=Source.EXIT_RECORD,
+        at=at,
+        native_id=owner.native_id,
+        native_state="",
+        started_at=begun.at if begun else None,
+        restart=owner.restart,
+    )
+    if record is None:
+        return [row] if begun is not None else []
+    is_unstarted = record.started is Started.NO or record.reason is Reason.LAUNCH_FAILED
+    return [
+        evolve(
+            row,
+            phase=Phase.ENDED,
+            end=record,
+            started_at=None if is_unstarted else row.started_at,
+        )
+    ]

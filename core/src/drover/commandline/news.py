@@ -1,0 +1,66 @@
+"""Word that wrappers leave: it lets ends be seen without asking the scheduler more often."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+_LOOK_S: Final = 0.5
+"""Between two looks at the folder: one stat(2) each, which a file server bears."""
+
+
+class NewsReader:
+    """Look at a folder for files named `TOKEN.SUFFIX`, tell their tokens, delete them.
+
+    What is lost here is seen at the next look at the queue.
+    """
+
+    def __init__(self, folder: Path, tell: Callable[[Sequence[str]], None]) -> None:
+        self._folder = folder
+        self._tell = tell
+        self._seen_ns = -1
+        self._stop = threading.Event()
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Look from time to time, on a thread of its own, while there is something to wait for."""
+        self._thread = threading.Thread(target=self._run, name="drover-news", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    def want(self, wanted: bool) -> None:
+        """Say whether there is something to wait for."""
+        if wanted:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wanted.wait()
+            self.look()
+            self._stop.wait(_LOOK_S)
+
+    def look(self) -> None:
+        """Tell of all that has come since the last time."""
+        try:
+            changed_ns = self._folder.stat().st_mtime_ns
+            if changed_ns == self._seen_ns:
+                return
+            names = [path.name for path in self._folder.iterdir()]
+        except OSError:
+            return
+        # What comes while the names are read changes the time again.
+        self._seen_ns = changed_ns
+        if not names:
+            return
+        self._tell(sorted({name.rpartition(".")[0] for name in names}))
+        for name in names:
+            (self._folder / name).unlink(missing_ok=True)

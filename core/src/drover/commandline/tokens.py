@@ -1,0 +1,21 @@
+"""Tokens, and the folders of the attempts that bear them."""
+
+from pathlib import Path
+
+
+def token_of(store_id: str, job_id: str, attempt: int) -> str:
+    """Name an attempt to the outside: unique on earth, and its job can be read off it."""
+    return f"{store_id}-{job_id}-{attempt}"
+
+
+def job_of_token(store_id: str, token: str) -> tuple[str, int] | None:
+    """Read job id and attempt off a token of this store; `None` if it is of no attempt here."""
+    head, _, attempt = token.rpartition("-")
+    if not head.startswith(store_id + "-") or not attempt.isdecimal():
+        return None
+    return head[len(store_id) + 1 :], int(attempt)
+
+
+def attempt_path(home: Path, job_id: str, number: int) -> Path:
+    """Name the folder of an attempt; it need not be there."""
+    return home / "jobs" / job_id / str(number)

@@ -1,0 +1,58 @@
+"""The table `[backends.slurm]` of the configuration."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import fields, frozen
+
+from drover.errors import ConfigError
+from drover.models import check_fields
+
+
+@frozen(kw_only=True)
+class SlurmConfig:
+    """How one cluster is spoken to. Times in seconds."""
+
+    python: str = ""
+    """Python 3.6 or newer on the nodes; the engine's own if it is not said."""
+    cluster: str = ""
+    """The name that the cluster must bear; another one is refused by the doctor."""
+    poll_s: float = 2.0
+    """Between two looks at the queue while something changes."""
+    idle_poll_s: float = 20.0
+    """Between two looks while nothing does."""
+    settle_s: float = 15.0
+    """How long a job that was killed may lack its exit record."""
+    missing_grace_s: float = 60.0
+    """How long a job may be listed nowhere before it is LOST."""
+    accounting: bool = True
+    """Whether sacct is asked. Where there is no accounting that is found out as well."""
+    submit_timeout_s: float = 40.0
+    """How long sbatch may take. Afterwards nobody knows whether the job was accepted."""
+    command_timeout_s: float = 30.0
+    """How long any other command may take."""
+
+    @classmethod
+    def read(cls, name: str, table: Mapping[str, Any]) -> "SlurmConfig":
+        """Read the table of the instance *name*.
+
+        Raises:
+            ConfigError: A value of the wrong kind.
+            UnknownFieldError: A name that is not there.
+        """
+        kinds = {attribute.name: attribute.type for attribute in fields(cls)}
+        check_fields(f"backends.{name}", table, tuple(kinds))
+        for key, value in table.items():
+            if not _fits(value, kinds[key]):
+                kind = _WORDS[kinds[key]]
+                raise ConfigError(f"backends.{name}.{key}", f"it must be {kind}, not {value!r}")
+        return cls(**table)
+
+
+_WORDS: Final[Mapping[Any, str]] = {str: "text", float: "seconds, more than 0", bool: "true or false"}
+
+
+def _fits(value: object, kind: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, kind)

@@ -1,0 +1,128 @@
+"""Carry out requests with scancel and scontrol, many with one command."""
+
+import signal
+from collections.abc import Generator, Mapping, Sequence
+from typing import Final
+
+from drover.commandline import Command, Row, Talk
+from drover.hookspecs import Completed
+from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
+from drover_slurm._queue import said
+
+MOST_IDS: Final = 1000
+"""In one command: far below the limits on a command line."""
+_SHARED: Final = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+
+Answers = dict[str, OrderAnswer]
+
+
+def talk(
+    orders: Sequence[Order], rows: Mapping[str, Row | None], timeout_s: float
+) -> Talk[Sequence[OrderAnswer]]:
+    """Carry out orders whose jobs were just looked up.
+
+    Args:
+        orders: What is to be done.
+        rows: The row of each job by its token, `None` if it is not there, or is another's.
+        timeout_s: Of each command.
+    """
+    answers: Answers = {}
+    groups: dict[tuple[str, ...], list[Order]] = {}
+    for order in orders:
+        row = rows.get(order.attempt.token)
+        answer = _at_once(order, row)
+        if answer is not None:
+            answers[order.request.id] = answer
+        elif row is not None:
+            groups.setdefault(_words(order, row), []).append(order)
+    for words, group in groups.items():
+        for start in range(0, len(group), MOST_IDS):
+            yield from _carry_out(words, group[start : start + MOST_IDS], answers, timeout_s)
+    return list(answers.values())
+
+
+def _at_once(order: Order, row: Row | None) -> OrderAnswer | None:
+    """Answer what needs no command."""
+    verb = order.request.verb
+    if row is None or row.phase is Phase.ENDED:
+        return _answer(order, Verdict.TOO_LATE, "Slurm knows no such job any more")
+    if verb in (Verb.HOLD, Verb.RELEASE) and row.phase is not Phase.QUEUED:
+        return _answer(order, Verdict.REFUSED, "it runs already; suspend it, or cancel it")
+    if verb is Verb.RETRY:
+        return _answer(order, Verdict.REFUSED, "Slurm knows no such request")
+    return None
+
+
+def _words(order: Order, row: Row) -> tuple[str, ...]:
+    request = order.request
+    match request.verb:
+        case Verb.CANCEL:
+            return ("scancel",)
+        case Verb.TERMINATE if row.phase is Phase.QUEUED:
+            return ("scancel",)
+        case Verb.KILL if row.phase is Phase.QUEUED:
+            return ("scancel",)
+        case Verb.TERMINATE:
+            return _signal(signal.SIGTERM)
+        case Verb.KILL:
+            return _signal(signal.SIGKILL)
+        case Verb.SIGNAL:
+            return _signal(request.signal or signal.SIGTERM)
+        case Verb.HOLD:
+            return ("scontrol", "uhold")
+        case Verb.SUSPEND:
+            return ("scontrol", "suspend")
+        case Verb.RESUME if row.word.startswith("STOPPED"):
+            return _signal(signal.SIGCONT)
+        case Verb.RESUME:
+            return ("scontrol", "resume")
+        case _:
+            return ("scontrol", "release")
+
+
+def _signal(number: int) -> tuple[str, ...]:
+    """Signal a job. The batch shell alone passes it on; what ends or stops goes to all."""
+    reach = "--full" if number in _SHARED else "--batch"
+    return ("scancel", f"--signal={int(number)}", reach)
+
+
+def _carry_out(
+    words: tuple[str, ...], group: Sequence[Order], answers: Answers, timeout_s: float
+) -> Generator[Command, Completed, None]:
+    ids = [order.attempt.native_id or "" for order in group]
+    argv = (*words, *ids) if words[0] == "scancel" else (*words, ",".join(ids))
+    reply = yield Command(argv=argv, timeout_s=timeout_s)
+    if reply.returncode == 0:
+        for order in group:
+            answers[order.request.id] = _done(order)
+    elif len(group) > 1:
+        # One of them was the reason; which one, the exit code does not say.
+        for order in group:
+            yield from _carry_out(words, [order], answers, timeout_s)
+    elif _is_unheard(reply):
+        return  # Nobody has heard it: no answer, and it is asked again.
+    elif words == ("scontrol", "suspend") and "ermission" in reply.stderr:
+        # Operators alone may do that; anybody may stop his own processes.
+        yield from _carry_out(_signal(signal.SIGSTOP), group, answers, timeout_s)
+    else:
+        (order,) = group
+        why = said(reply)
+        late = "Invalid job id" in why or "already" in why.lower()
+        verdict = Verdict.TOO_LATE if late else Verdict.REFUSED
+        answers[order.request.id] = _answer(order, verdict, why)
+
+
+def _is_unheard(reply: Completed) -> bool:
+    words = ("Unable to contact", "Socket timed out", "authentication error", "Connection")
+    return any(text in reply.stderr for text in words)
+
+
+def _done(order: Order) -> OrderAnswer:
+    done = order.request.verb not in (Verb.CANCEL, Verb.TERMINATE, Verb.KILL)
+    return _answer(order, Verdict.DONE if done else Verdict.SIGNALLED, "")
+
+
+def _answer(order: Order, verdict: Verdict, message: str) -> OrderAnswer:
+    return OrderAnswer(
+        token=order.attempt.token, request_id=order.request.id, verdict=verdict, message=message
+    )

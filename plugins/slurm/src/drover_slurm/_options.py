@@ -1,0 +1,158 @@
+"""What a specification asks for, as options of sbatch. Source: sbatch(1) of 22.05."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from drover.models import JobSpec, Resources
+
+TEXT: Final = "text"
+COUNT: Final = "a whole number"
+FLAG: Final = "true or false"
+LIST: Final = "a list of texts"
+
+NATIVE: Final[Mapping[str, str]] = {
+    "acctg_freq": TEXT, "batch": TEXT, "bb": TEXT, "begin": TEXT, "cluster_constraint": TEXT,
+    "constraint": TEXT, "container": TEXT, "contiguous": FLAG, "core_spec": COUNT,
+    "cores_per_socket": COUNT, "cpu_freq": TEXT, "cpus_per_gpu": COUNT, "deadline": TEXT,
+    "delay_boot": COUNT, "distribution": TEXT, "exclude": TEXT, "gpu_bind": TEXT,
+    "gpu_freq": TEXT, "gpus": TEXT, "gpus_per_node": TEXT, "gpus_per_socket": TEXT, "gres": TEXT,
+    "gres_flags": TEXT, "hint": TEXT, "hold": FLAG, "licenses": TEXT, "mail_type": TEXT,
+    "mail_user": TEXT, "mcs_label": TEXT, "mem_bind": TEXT, "mem_per_cpu": TEXT,
+    "mem_per_gpu": TEXT, "mincpus": COUNT, "network": TEXT, "nice": COUNT, "nodelist": TEXT,
+    "ntasks_per_core": COUNT, "ntasks_per_gpu": COUNT, "ntasks_per_node": COUNT,
+    "ntasks_per_socket": COUNT, "overcommit": FLAG, "oversubscribe": FLAG, "power": TEXT,
+    "prefer": TEXT, "priority": COUNT, "profile": TEXT, "propagate": TEXT, "qos": TEXT,
+    "reboot": FLAG, "signal": TEXT, "sockets_per_node": COUNT, "spread_job": FLAG,
+    "switches": TEXT, "thread_spec": COUNT, "threads_per_core": COUNT, "time_min": TEXT,
+    "tres_per_task": TEXT, "use_min_nodes": FLAG, "wait_all_nodes": COUNT, "wckey": TEXT,
+    "options": LIST, "dependencies": FLAG,
+}  # fmt: skip
+"""What `native={"slurm": {...}}` may hold: sbatch's long options with `_` for `-`, and two of our
+own: `options` for words that are passed on as they are, `dependencies` for Slurm's own."""
+
+OURS: Final = frozenset({
+    "array", "chdir", "clusters", "comment", "dependency", "error", "export", "export-file",
+    "get-user-env", "gid", "help", "ignore-pbs", "input", "job-name", "kill-on-invalid-dep",
+    "no-requeue", "open-mode", "output", "parsable", "quiet", "requeue", "test-only", "uid",
+    "usage", "verbose", "version", "wait", "wrap",
+})  # fmt: skip
+"""Options of sbatch that carry what drover rests on; they are not the user's to give."""
+
+_SIGNAL: Final = re.compile(r"(?P<who>[BR]{1,2}:)?(?P<what>[A-Z0-9+]+)(?P<when>@[0-9]+)?")
+_KIB: Final = 1024
+
+
+def native_problem(name: str, options: Mapping[str, Any]) -> str:
+    """Say what is wrong with the first bad option; "" if all are good."""
+    for option, value in options.items():
+        kind = NATIVE.get(option)
+        if kind is None:
+            return f"no option {option!r} for {name}"
+        if not _is(kind, value):
+            return f"option {option!r} is {kind}, not {value!r}"
+        texts = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(text, str) and re.search(r"[\0\n\r]", text) for text in texts):
+            return f"option {option!r} is one line without control characters"
+    if "signal" in options:
+        return _signal_problem(str(options["signal"]))
+    return next(filter(None, map(_word_problem, options.get("options", ()))), "")
+
+
+def _is(kind: str, value: object) -> bool:
+    if kind == FLAG:
+        return isinstance(value, bool)
+    if kind == COUNT:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == LIST:
+        return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+    return isinstance(value, str) and bool(value)
+
+
+def _signal_problem(text: str) -> str:
+    match = _SIGNAL.fullmatch(text)
+    if match is None:
+        return f"option 'signal' is such as 'USR1@60', not {text!r}"
+    if match["what"].removeprefix("SIG") in {"TERM", "15", "KILL", "9"}:
+        return "option 'signal': Slurm sends TERM and KILL by itself; choose another, as USR1"
+    return ""
+
+
+def _word_problem(word: str) -> str:
+    name = word.removeprefix("--").partition("=")[0]
+    if not re.match(r"--[a-z]", word):
+        return f"each of 'options' is one word that begins with --, not {word!r}"
+    if name in OURS:
+        return f"--{name} is given by drover and cannot be among 'options'"
+    return ""
+
+
+def options(name: str, spec: JobSpec) -> tuple[str, ...]:
+    """Give the options that ask for what *spec* wants, in a fixed order."""
+    resources, native = spec.resources, spec.native.get(name, {})
+    words = [*_resources(resources, native)]
+    words.append("--requeue" if spec.requeue else "--no-requeue")
+    for option, kind in NATIVE.items():
+        value = native.get(option)
+        if value is None or option in {"options", "dependencies"} or value is False:
+            continue
+        flag = "--" + option.replace("_", "-")
+        if option == "signal":
+            value = signal_for_the_shell(value)
+        words.append(flag if kind == FLAG else f"{flag}={value}")
+    return (*words, *native.get("options", ()))
+
+
+def signal_for_the_shell(text: str) -> str:
+    """Send a warning to the batch shell, which is our wrapper and passes it on to the command."""
+    match = _SIGNAL.fullmatch(text)
+    assert match is not None
+    return text if match["who"] else f"B:{text}"
+
+
+def _resources(resources: Resources, native: Mapping[str, Any]) -> list[str]:
+    words: list[str] = []
+    if resources.nodes > 1:
+        words.append(f"--nodes={resources.nodes}")
+    if resources.tasks > 1 or resources.nodes == 1:
+        words.append(f"--ntasks={resources.tasks}")
+    words.append(f"--cpus-per-task={resources.cpus}")
+    if resources.gpus:
+        words += gpus(resources, native)
+    if resources.memory is not None:
+        words.append(f"--mem={math.ceil(resources.memory / _KIB)}K")
+    if resources.disk is not None:
+        words.append(f"--tmp={math.ceil(resources.disk / _KIB)}K")
+    if resources.wall_time is not None:
+        words.append(f"--time={clock(resources.wall_time)}")
+    if resources.exclusive:
+        words.append("--exclusive")
+    words += [
+        f"--{option}={value}"
+        for option, value in (
+            ("partition", resources.queue),
+            ("account", resources.account),
+            ("reservation", resources.reservation),
+        )
+        if value
+    ]
+    if resources.priority:
+        words.append(f"--nice={-resources.priority}")
+    return words
+
+
+def gpus(resources: Resources, native: Mapping[str, Any]) -> list[str]:
+    """Ask for GPUs per task; for a single task by the option that every version knows."""
+    if "gres" in native:
+        return []
+    if resources.tasks == 1 and resources.nodes == 1:
+        return [f"--gres=gpu:{resources.gpus}"]
+    return [f"--gpus-per-task={resources.gpus}"]
+
+
+def clock(seconds: float) -> str:
+    """Write a wall time as `D-HH:MM:SS`; Slurm itself rounds up to whole minutes."""
+    whole = math.ceil(seconds)
+    days, rest = divmod(whole, 86400)
+    return f"{days}-{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"

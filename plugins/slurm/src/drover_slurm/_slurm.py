@@ -1,0 +1,240 @@
+"""Slurm as a scheduler that is spoken to by its commands."""
+
+import getpass
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from attrs import evolve
+
+from drover.commandline import (
+    Batch,
+    Known,
+    Left,
+    Listing,
+    Recalled,
+    Row,
+    Submission,
+    Talk,
+    TaskSettings,
+)
+from drover.errors import UnreachableError
+from drover.models import (
+    Capabilities,
+    Claim,
+    Diagnosis,
+    JobSpec,
+    Order,
+    OrderAnswer,
+    Plan,
+    Verb,
+)
+from drover_slurm import _accounting, _control, _doctor, _options, _queue, _submitting
+from drover_slurm._config import SlurmConfig
+from drover_slurm._plan import LAUNCHERS, make_plan
+
+_MOST_ELEMENTS: Final = 1000
+"""In one array: an engine's batch, and the smallest limit that sites set."""
+_ACCOUNTS_LATE_S: Final = 5.0
+"""How long accounting may lag behind the queue before the queue's own word is taken."""
+_ASK_AGAIN_S: Final = 600.0
+"""Between two looks whether a cluster without accounting has got it."""
+_MOST_IDS: Final = 400
+_DAY_S: Final = 86400.0
+
+VERBS: Final = frozenset({
+    Verb.CANCEL, Verb.TERMINATE, Verb.KILL, Verb.HOLD, Verb.RELEASE, Verb.SUSPEND, Verb.RESUME,
+    Verb.SIGNAL,
+})  # fmt: skip
+
+
+class Slurm:
+    """All that is known about Slurm. It executes nothing itself."""
+
+    native_id: Final = "{SLURM_JOB_ID}"
+    element_id: Final = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}"
+    element_index: Final = "{SLURM_ARRAY_TASK_ID}"
+    element_pattern: Final = "{id}_{index}"
+    restart: Final = "{SLURM_RESTART_COUNT}"
+    settings: Final = TaskSettings(
+        pass_env=("SLURM*", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES",
+                  "ZE_AFFINITY_MASK", "TMPDIR"),
+        # It goes to every process of a job when the job is to end.
+        shared_signals=(signal.SIGTERM,),
+        launchers=LAUNCHERS,
+    )  # fmt: skip
+
+    def __init__(self, name: str, config: SlurmConfig) -> None:
+        self._name = name
+        self._config = config
+        self._user = getpass.getuser()
+        self._limit = _MOST_ELEMENTS
+        self._no_accounts_until = 0.0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Say what it can do."""
+        config = self._config
+        return Capabilities(
+            claim=Claim.DIRECTORY,
+            verbs=VERBS,
+            arrays=True,
+            restart=True,
+            usage=True,
+            exit_record=True,
+            max_batch=_MOST_ELEMENTS,
+            poll_s=config.poll_s,
+            idle_poll_s=config.idle_poll_s,
+            missing_grace_s=config.missing_grace_s,
+            settle_s=config.settle_s,
+            cancel_grace_s=30.0,
+            call_s={"drover_submit": 300.0, "drover_observe": 120.0, "drover_control": 120.0},
+        )
+
+    @property
+    def most_elements(self) -> int:
+        """Say how many jobs one array may have."""
+        return self._limit
+
+    def start(self) -> Talk[None]:
+        """Learn the cluster's limit on arrays."""
+        reply = yield _doctor.config_command()
+        _queue.check(reply)
+        size = _doctor.read_config(reply).get("MaxArraySize", "")
+        if size.isdecimal():
+            # The largest index is one less, and ours begin with 0.
+            self._limit = max(1, min(_MOST_ELEMENTS, int(size)))
+
+    def plan(self, spec: JobSpec, script: bytes) -> Plan:
+        """Judge a specification."""
+        bad = _options.native_problem(self._name, spec.native.get(self._name, {}))
+        words = () if bad else self.options(spec)
+        shown = _submitting.command(words, spec, None, script, 0.0)
+        return make_plan(self._name, spec, shown.argv, script)
+
+    def options(self, spec: JobSpec) -> tuple[str, ...]:
+        """Give the options that ask for what *spec* wants, and where it is to run."""
+        return _options.options(self._name, spec)
+
+    def submit(self, batch: Batch, script: bytes) -> Talk[Submission]:
+        """Hand a submission over."""
+        timeout_s = self._config.submit_timeout_s
+        words = self.options(batch.spec)
+        reply = yield _submitting.command(words, batch.spec, batch, script, timeout_s)
+        return _submitting.read(reply)
+
+    def queue(self, known: Sequence[Known]) -> Talk[Sequence[Row]]:
+        """List all own jobs."""
+        rows = yield from self._list()
+        return (yield from self._count_restarts(rows, known))
+
+    def _list(self) -> Talk[list[Row]]:
+        reply = yield _queue.list_command(self._user, self._config.command_timeout_s)
+        return _queue.read_list(reply)
+
+    def _count_restarts(self, rows: list[Row], known: Sequence[Known]) -> Talk[list[Row]]:
+        """Ask how often jobs were requeued, those alone that may be."""
+        asked = {entry.native_id for entry in known if entry.requeue and entry.native_id}
+        wanted = [row.native_id for row in rows if not row.indices and row.native_id in asked]
+        if not wanted:
+            return rows
+        details = yield from self._details(wanted)
+        counts = {native_id: count for native_id, (_, count, _) in details.items()}
+        return [
+            evolve(row, restart=counts[row.native_id]) if row.native_id in counts else row
+            for row in rows
+        ]
+
+    def _details(self, ids: Sequence[str]) -> Talk[dict[str, tuple[int | None, int, str]]]:
+        found: dict[str, tuple[int | None, int, str]] = {}
+        for start in range(0, len(ids), _MOST_IDS):
+            part = ids[start : start + _MOST_IDS]
+            reply = yield _queue.details_command(part, self._config.command_timeout_s)
+            found.update(_queue.read_details(reply))
+        return found
+
+    def recall(self, left: Sequence[Left]) -> Talk[Recalled]:
+        """Ask accounting; where it is silent, ask the controller for the status of failed jobs."""
+        rows: dict[str, Row] = {}
+        complete = True
+        asks = self._config.accounting and time.monotonic() >= self._no_accounts_until
+        if asks:
+            try:
+                rows = yield from self._accounts(left)
+            except _accounting.AccountingOffError:
+                self._no_accounts_until = time.monotonic() + _ASK_AGAIN_S
+                asks = False
+            except UnreachableError:
+                complete, asks = False, False
+        missing = [entry for entry in left if entry.known.native_id not in rows]
+        not_yet = {
+            entry.known.native_id
+            for entry in missing
+            if asks and entry.row is not None and entry.waited_s < _ACCOUNTS_LATE_S
+        }
+        unclear = [
+            entry.known.native_id
+            for entry in missing
+            if entry.row is not None
+            and not entry.has_record
+            and entry.known.native_id not in not_yet
+        ]
+        details = (yield from self._details(unclear)) if unclear else {}
+        for entry in missing:
+            if entry.known.native_id in details and entry.row is not None:
+                status, restart, reason = details[entry.known.native_id]
+                at = entry.row.end.at if entry.row.end else 0.0
+                end = _queue.end_of(
+                    entry.row.word, reason, status, at, entry.known.native_id
+                )
+                rows[entry.known.native_id] = evolve(entry.row, end=end, restart=restart)
+        return Recalled(rows=list(rows.values()), complete=complete, not_yet=frozenset(not_yet))
+
+    def _accounts(self, left: Sequence[Left]) -> Talk[dict[str, Row]]:
+        found: dict[str, Row] = {}
+        ids = [entry.known.native_id for entry in left]
+        for start in range(0, len(ids), _MOST_IDS):
+            part = ids[start : start + _MOST_IDS]
+            reply = yield _accounting.command(part, self._config.command_timeout_s)
+            for account in _accounting.read(reply):
+                row = _accounting.row_of(account)
+                if row is not None:
+                    found[row.native_id] = row
+        return found
+
+    def search(self, keys: Mapping[str, str]) -> Talk[Mapping[str, str]]:
+        """Search accounting by the names that were given to the submissions."""
+        if not self._config.accounting or time.monotonic() < self._no_accounts_until:
+            return {}
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 7 * _DAY_S))
+        names = [_submitting.job_name(label, key) for key, label in keys.items()]
+        found: dict[str, str] = {}
+        try:
+            for start in range(0, len(names), _MOST_IDS):
+                part = names[start : start + _MOST_IDS]
+                reply = yield _accounting.search_command(
+                    part, since, self._config.command_timeout_s
+                )
+                for account in _accounting.read(reply):
+                    if account.key in keys:
+                        found[account.key] = account.native_id.partition("_")[0]
+        except UnreachableError:
+            return found
+        return found
+
+    def control(self, orders: Sequence[Order]) -> Talk[Sequence[OrderAnswer]]:
+        """Carry out requests on jobs that are what they were: ids are handed out again."""
+        rows = yield from self._list()
+        listing = Listing(rows)
+        found: dict[str, Row | None] = {}
+        for order in orders:
+            native_id = order.attempt.native_id or ""
+            array_id, _, index = native_id.partition("_")
+            row = listing.find(native_id, array_id, int(index) if index.isdecimal() else 0)
+            found[order.attempt.token] = row
+        return (yield from _control.talk(orders, found, self._config.command_timeout_s))
+
+    def diagnose(self) -> Talk[Sequence[Diagnosis]]:
+        """Find out what is wrong."""
+        return (yield from _doctor.talk(self._config.cluster, time.time()))
