@@ -28,7 +28,7 @@ from drover._engine._wallclock import WallClock
 from drover._engine._watching import Watching
 from drover._store import RENEW_S, Reader, Store, Writer, new_id
 from drover.commandline import claims
-from drover.commandline.tokens import attempt_path, token_of
+from drover.commandline.tokens import attempt_path, job_of_token, token_of
 from drover.config import Config
 from drover.models import (
     Attempt,

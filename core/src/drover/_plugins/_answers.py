@@ -69,11 +69,12 @@ def checked(plugin: str, hook: str, answer: Any) -> Any:
         if not isinstance(answer, Observed):
             raise PluginError(plugin, hook, f"answered {answer!r:.200}, not an Observed")
         seen = sound_rows(plugin, answer.observations)
-        rest_s = answer.rest_s if isinstance(answer.rest_s, int | float) else 0.0
+        told: object = answer.rest_s
+        rest_s = float(told) if isinstance(told, int | float) else 0.0
         return Observed(
             observations=seen,
             complete=bool(answer.complete),
-            rest_s=min(max(rest_s, 0.0), LONGEST_REST_S) if rest_s == rest_s else 0.0,
+            rest_s=min(max(rest_s, 0.0), LONGEST_REST_S) if math.isfinite(rest_s) else 0.0,
         )
     if hook in _ROWS:
         kind = _ROWS[hook]

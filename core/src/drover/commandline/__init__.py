@@ -5,8 +5,8 @@ the next: pure functions that build commands and read replies.
 
 Below it, `claims` and `records` are the two files by which a job on a compute node and the engine
 understand each other without talking; `wrapper` is the program that runs there; `tasks` hands an
-attempt to it, `batches` many at once; `processes` tells one process from the next with the same number; `files` are
-whole or absent.
+attempt to it, `batches` many at once; `processes` tells one process from the next with the same
+number; `files` are whole or absent.
 """
 
 from drover.commandline.backend import CommandLineBackend
@@ -39,8 +39,10 @@ from drover.commandline.tasks import (
     wrapper_argv,
     write_task,
 )
+from drover.commandline.wrapper import KILLER
 
 __all__ = [
+    "KILLER",
     "WRAPPER",
     "Batch",
     "Batches",

@@ -11,12 +11,11 @@ from drover.commandline import claims
 from drover.commandline.batches import Batches, Place
 from drover.commandline.claims import Owner
 from drover.commandline.listings import Listing
-from drover.commandline.looking import Look, end_by_record
+from drover.commandline.looking import Look, Memory, end_by_record
 from drover.commandline.news import NewsReader
 from drover.commandline.scheduler import Known, Scheduler, Submission
 from drover.commandline.talking import converse
 from drover.commandline.tasks import install_wrapper, output_path, read_chunk
-from drover.commandline.tokens import attempt_path, job_of_token
 from drover.errors import DroverError, UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
@@ -34,7 +33,6 @@ from drover.models import (
     Order,
     OrderAnswer,
     Plan,
-    Reason,
     Request,
     Stream,
     SubmitAnswer,
@@ -63,7 +61,7 @@ class CommandLineBackend:
         self.batches = Batches(self.folder, scheduler.settings)
         self._kill_at: dict[str, tuple[float, Order]] = {}
         """When the grace of a cancel is over, where somebody gave one, by token."""
-        self._left_since: dict[str, float] = {}
+        self._memory = Memory()
         self._news = NewsReader(self.batches.news, self._hear)
 
     # Hooks
@@ -117,7 +115,7 @@ class CommandLineBackend:
     def drover_find(self, tokens: Sequence[str]) -> list[Found]:
         """Search claims, the queue and what the scheduler remembers."""
         places = {token: place for token in tokens if (place := self.batches.place(token))}
-        found = {token: owner for token in places if (owner := self._owner(token))}
+        found = {token: owner for token, place in places.items() if (owner := _owner(place.folder))}
         rest = {token: place for token, place in places.items() if token not in found}
         if rest:
             known = [self._known_by(token, place) for token, place in rest.items()]
@@ -141,15 +139,11 @@ class CommandLineBackend:
             self.context,
             self.scheduler,
             [(attempt, self._known(attempt)) for attempt in attempts],
-            self.folder_of,
-            self._left_since,
+            self._memory,
         )
         rows, complete = look.rows()
-        for token in self._left_since.keys() - {attempt.token for attempt in attempts}:
-            del self._left_since[token]
-        return Observed(
-            observations=tuple(rows), complete=complete, rest_s=look.listing_s * REST
-        )
+        self._memory.keep_only({attempt.token for attempt in attempts})
+        return Observed(observations=tuple(rows), complete=complete, rest_s=look.listing_s * REST)
 
     @hookimpl
     def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
@@ -159,7 +153,7 @@ class CommandLineBackend:
             for order in orders
             if order.request.verb.ends_job and self._close(order)
         }
-        answers = converse(self.context, self.scheduler.control(orders))
+        answers = self._control(orders)
         by_id = {order.request.id: order for order in orders}
         return [self._settle(by_id[row.request_id], row, closed) for row in answers]
 
@@ -168,7 +162,8 @@ class CommandLineBackend:
         self, attempt: Attempt, stream: Stream, offset: int, size: int
     ) -> Chunk | None:
         """Read a piece of a file."""
-        return read_chunk(output_path(self.folder_of(attempt.token), attempt, stream), offset, size)
+        path = output_path(self.context.attempt_dir(attempt), attempt, stream)
+        return read_chunk(path, offset, size)
 
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool:
@@ -183,20 +178,10 @@ class CommandLineBackend:
         try:
             findings += converse(self.context, self.scheduler.diagnose())
         except DroverError as exc:
-            findings.append(
-                Diagnosis(subject="scheduler", health=Health.ERROR, message=str(exc))
-            )
+            findings.append(Diagnosis(subject="scheduler", health=Health.ERROR, message=str(exc)))
         return findings
 
     # Who is who
-
-    def folder_of(self, token: str) -> Path:
-        """Name the folder of the attempt that bears a token of this store."""
-        job = job_of_token(self.context.store_id, token)
-        if job is None:
-            message = f"token {token!r} is of another store"
-            raise ValueError(message)
-        return attempt_path(self.context.home, *job)
 
     def _known(self, attempt: Attempt) -> Known | None:
         place = self.batches.place(attempt.token)
@@ -207,6 +192,7 @@ class CommandLineBackend:
         return Known(
             token=attempt.token,
             submission=attempt.native_id.removesuffix(suffix) if is_element else attempt.native_id,
+            folder=place.folder,
             key=place.key,
             index=place.index,
             label=attempt.spec.label,
@@ -217,13 +203,14 @@ class CommandLineBackend:
         )
 
     def _known_by(self, token: str, place: Place) -> Known:
-        return Known(token=token, key=place.key, index=place.index, label="", native_id="")
-
-    def _owner(self, token: str) -> str | None:
-        """Give the native id that has begun, or came to begin, the attempt."""
-        folder = self.folder_of(token)
-        starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
-        return starts[-1].native_id if starts else None
+        return Known(
+            token=token,
+            folder=place.folder,
+            key=place.key,
+            index=place.index,
+            label="",
+            native_id="",
+        )
 
     # Submission
 
@@ -281,8 +268,29 @@ class CommandLineBackend:
         if request.grace_s is not None and request.verb is Verb.CANCEL:
             now = self.context.clock.monotonic()
             self._kill_at[token] = (now + request.grace_s, order)
-        closed = claims.close(self.folder_of(token), f"{request.verb} by {request.by}")
+        folder = self.context.attempt_dir(order.attempt)
+        closed = claims.close(folder, f"{request.verb} by {request.by}")
         return closed.closing is Closing.CLOSED
+
+    def _control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
+        """Pass on what concerns jobs that were handed over here, under the ids they have now."""
+        known = {
+            order.attempt.token: entry
+            for order in orders
+            if (entry := self._known(order.attempt)) is not None
+        }
+        late = [
+            OrderAnswer(
+                token=order.attempt.token,
+                request_id=order.request.id,
+                verdict=Verdict.TOO_LATE,
+                message="it is not there",
+            )
+            for order in orders
+            if order.attempt.token not in known
+        ]
+        mine = [order for order in orders if order.attempt.token in known]
+        return late + list(converse(self.context, self.scheduler.control(mine, known)))
 
     def _settle(self, order: Order, row: OrderAnswer, closed: Iterable[str]) -> OrderAnswer:
         if row.request_id not in closed:
@@ -315,7 +323,7 @@ class CommandLineBackend:
             )
             for order in due
         ]
-        converse(self.context, self.scheduler.control(kills))
+        self._control(kills)
 
     # News
 
@@ -324,8 +332,9 @@ class CommandLineBackend:
         at = self.context.clock.time()
         seen: list[Observation] = []
         for token in tokens:
-            if self.batches.place(token) is not None:
-                seen += end_by_record(self.folder_of(token), token, at)
+            place = self.batches.place(token)
+            if place is not None:
+                seen += end_by_record(place.folder, token, at)
         if seen:
             self.context.report(seen)
 
@@ -350,3 +359,8 @@ class CommandLineBackend:
             cure="put the store on a file system with hard links, with --home",
         )
 
+
+def _owner(folder: Path) -> str | None:
+    """Give the native id that has begun, or came to begin, the attempt."""
+    starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
+    return starts[-1].native_id if starts else None

@@ -1,14 +1,16 @@
 """Submissions as they lie on the disk: one file lists the tasks of what was submitted as one.
 
 `KEY.tasks` in the backend's folder, where KEY is the token of the first attempt in it. Its first
-line, the head, holds what the tasks share and the tokens of all; each line after it is one task,
-see `wrapper.read_listed_task`. Written before anything is handed over and never changed, so that
-whoever comes later (another engine, a wrapper on a node) finds the same members in the same order.
+line, the head, holds what the tasks share and the token and folder of each; every line after it is
+one task, see `wrapper.read_listed_task`. Written before anything is handed over and never changed,
+so that whoever comes later (another engine, a wrapper on a node) finds the same members in the
+same order.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -35,6 +37,8 @@ class Place:
     index: int
     size: int
     """How many attempts the submission has; one with more than one is an array."""
+    folder: Path
+    """The attempt's own."""
 
     def native_id(self, submitted: str, pattern: str) -> str:
         """Name the attempt as the scheduler does, given the id of the submission.
@@ -124,19 +128,17 @@ class Batches:
         draft = self._folder / f".{key}{_ENDING}"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
-            file.writelines(self._lines(attempts, folders, tokens))
+            file.writelines(self._lines(attempts, folders))
         draft.replace(batch.tasks)
-        self._add(key, tokens)
+        self._add(key, list(zip(tokens, map(str, folders), strict=True)))
         return batch
 
-    def _lines(
-        self, attempts: Sequence[Attempt], folders: Sequence[Path], tokens: Sequence[str]
-    ) -> Iterator[str]:
+    def _lines(self, attempts: Sequence[Attempt], folders: Sequence[Path]) -> Iterator[str]:
         settings = self._settings
         bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
         head = {
             "version": wrapper.VERSION,
-            "tokens": tokens,
+            "members": [[a.token, str(path)] for a, path in zip(attempts, folders, strict=True)],
             "bases": bases,
             "env": dict(settings.env),
             "common": {
@@ -146,15 +148,13 @@ class Batches:
             },
         }
         yield json.dumps(head) + "\n"
-        for attempt, folder in zip(attempts, folders, strict=True):
-            yield json.dumps(self._task(attempt, folder)) + "\n"
+        for attempt in attempts:
+            yield json.dumps(self._task(attempt)) + "\n"
 
-    def _task(self, attempt: Attempt, folder: Path) -> dict[str, Any]:
+    def _task(self, attempt: Attempt) -> dict[str, Any]:
         spec = attempt.spec
         launcher = self._settings.launchers.get(spec.launcher or "", ())
         task: dict[str, Any] = {
-            "token": attempt.token,
-            "folder": str(folder),
             "argv": [*launcher, *spec.argv],
             "cwd": spec.cwd,
             "env": dict(attempt.variables),
@@ -197,11 +197,11 @@ class Batches:
                 for ending in (_ENDING, _LOG):
                     (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
 
-    def _add(self, key: str, tokens: Sequence[str]) -> None:
-        size = len(tokens)
-        self._left[key] = set(tokens)
-        for index, token in enumerate(tokens):
-            self._places[token] = Place(key=key, index=index, size=size)
+    def _add(self, key: str, members: Sequence[tuple[str, str]]) -> None:
+        size = len(members)
+        self._left[key] = {token for token, _ in members}
+        for index, (token, folder) in enumerate(members):
+            self._places[token] = Place(key=key, index=index, size=size, folder=Path(folder))
 
     def _read_all(self) -> None:
         """Read the heads of what earlier engines have written."""
@@ -213,13 +213,15 @@ class Batches:
             try:
                 with path.open("rb") as file:
                     head: Any = json.loads(file.readline())
-                tokens = cast("list[str]", head["tokens"])
+                members = cast("list[tuple[str, str]]", head["members"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # A damaged one says nothing about anything; its jobs are not listed.
-            self._add(key, tokens)
+            self._add(key, members)
 
 
 def _shared_label(labels: Sequence[str]) -> str:
     """Name an array by what the names of its elements have in common."""
-    common = os.path.commonprefix(list(labels)).rstrip(" -_.:#0123456789")
+    first, last = min(labels), max(labels)
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in pairs).rstrip(" -_.:#0123456789")
     return common if len(set(labels)) > 1 and len(common) > 2 else labels[0]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from drover.commandline.scheduler import Row
+from drover.commandline.scheduler import Known, Row
 
 
 class Listing:
@@ -17,19 +17,17 @@ class Listing:
             else:
                 self._rows[row.native_id] = row
 
-    def find(self, native_id: str, array_id: str, index: int) -> Row | None:
-        """Give the row of a job, `None` if it is not listed.
+    def find(self, known: Known) -> Row | None:
+        """Give the row of an attempt, `None` if it is not listed.
 
-        Args:
-            native_id: Of the job itself.
-            array_id: Of the array that it would be an element of.
-            index: Its index therein.
+        A native id alone is no identity: it may have been handed out again, so the key of the
+        submission must agree wherever the row tells it.
         """
-        own = self._rows.get(native_id)
+        own = self._rows.get(known.native_id)
         if own is not None:
-            return own
-        for row in self._arrays.get(array_id, ()):
-            if any(index in part for part in row.indices):
+            return own if own.key in ("", known.key) else None
+        for row in self._arrays.get(known.submission, ()):
+            if row.key in ("", known.key) and any(known.index in part for part in row.indices):
                 return row
         return None
 

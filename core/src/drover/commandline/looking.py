@@ -1,10 +1,11 @@
 """One look at the attempts of a backend: the queue, what left it, and what wrappers recorded."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from drover.commandline import claims
 from drover.commandline.listings import Listing
@@ -17,6 +18,22 @@ from drover.models import Attempt, EndReport, Observation, Phase, Reason, Source
 Pair = tuple[Attempt, Known | None]
 
 
+@frozen(kw_only=True)
+class Memory:
+    """What is kept from one look to the next."""
+
+    left_since: dict[str, float] = field(factory=dict[str, float])
+    """By token, since when it has been seen to have left, by the monotonic clock."""
+    begun: set[tuple[str, str, int | None]] = field(factory=set[tuple[str, str, int | None]])
+    """Token, native id and restart of those that were seen to have their claim."""
+
+    def keep_only(self, tokens: AbstractSet[str]) -> None:
+        """Forget what is said of others."""
+        for token in self.left_since.keys() - tokens:
+            del self.left_since[token]
+        self.begun.difference_update([row for row in self.begun if row[0] not in tokens])
+
+
 class Look:
     """Made once per look."""
 
@@ -25,16 +42,13 @@ class Look:
         context: Context,
         scheduler: Scheduler,
         pairs: Sequence[Pair],
-        folder_of: Callable[[str], Path],
-        left_since: dict[str, float],
+        memory: "Memory",
     ) -> None:
         self._context = context
         self._scheduler = scheduler
         # One that was never written down here is of a store that was damaged: nothing is known.
         self._known = [known for _, known in pairs if known is not None]
-        self._folder_of = folder_of
-        self._left_since = left_since
-        """By token, since when by the monotonic clock; kept from look to look."""
+        self._memory = memory
         self._at = context.clock.time()
         self.listing_s = 0.0
         """How long the listing took."""
@@ -56,17 +70,17 @@ class Look:
         ends: dict[str, list[Observation]] = {}
         now = self._context.clock.monotonic()
         for known in self._known:
-            row = self._row_of(listing, known)
+            row = listing.find(known)
             if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
-                self._left_since.pop(known.token, None)
-                seen.append(observation(known, row, self._at))
+                self._memory.left_since.pop(known.token, None)
+                seen.append(observation(known, self._as_begun(known, row), self._at))
                 continue
-            told = end_by_record(self._folder_of(known.token), known.token, self._at)
+            told = end_by_record(known.folder, known.token, self._at)
             if row is not None and row.is_leaving:
                 seen += [*told, observation(known, row, self._at)]
                 continue
             ends[known.token] = told
-            since = self._left_since.setdefault(known.token, now)
+            since = self._memory.left_since.setdefault(known.token, now)
             left.append(
                 Left(
                     known=known,
@@ -78,18 +92,29 @@ class Look:
         if not left:
             return seen, True
         recalled = converse(self._context, self._scheduler.recall(left))
-        memory = Listing(recalled.rows)
+        remembered = Listing(recalled.rows)
         for entry in left:
             known = entry.known
-            row = self._row_of(memory, known) or entry.row
+            row = remembered.find(known) or entry.row
             is_final = known.native_id not in recalled.not_yet
             seen += self._ended(known, row, ends[known.token], is_final=is_final)
         return seen, recalled.complete
 
-    def _row_of(self, listing: Listing, known: Known) -> Row | None:
-        """Find the row of an attempt: a native id alone is no identity."""
-        row = listing.find(known.native_id, known.submission, known.index)
-        return row if row is not None and row.key in ("", known.key) else None
+    def _as_begun(self, known: Known, row: Row) -> Row:
+        """Call nothing running before its claim is taken: until then it may be closed.
+
+        Schedulers call a job running while the node still prepares it.
+        """
+        if row.phase not in (Phase.RUNNING, Phase.SUSPENDED):
+            return row
+        begun = known.token, known.native_id, row.restart
+        if begun in self._memory.begun:
+            return row
+        for entry in claims.read(known.folder):
+            if entry.owner is not None and entry.owner.native_id == known.native_id:
+                self._memory.begun.add(begun)
+                return row
+        return evolve(row, phase=Phase.QUEUED, started_at=None)
 
     def _ended(
         self, known: Known, row: Row | None, told: list[Observation], *, is_final: bool
@@ -100,14 +125,13 @@ class Look:
             # It is listed, and more will be known soon.
             note = observation(known, evolve(row, phase=Phase.UNKNOWN, end=None), self._at)
             return [*told, note]
-        folder = self._folder_of(known.token)
-        end = evolve(row.end, started=self._started(folder, known, row.end))
+        end = evolve(row.end, started=self._started(known, row.end))
         return [*told, observation(known, evolve(row, end=end), self._at)]
 
     @staticmethod
-    def _started(folder: Path, known: Known, end: EndReport) -> Started:
+    def _started(known: Known, end: EndReport) -> Started:
         """Say whether the command was begun, by the claims: the job has ended, none will come."""
-        entries = claims.read(folder)
+        entries = claims.read(known.folder)
         starts = [entry for entry in entries if entry.kind is not claims.EntryKind.CLOSED]
         if not starts:
             return Started.NO

@@ -5,7 +5,8 @@ them and does what is the same everywhere (claims, task lists, exit records, who
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from attrs import field, frozen
 
@@ -43,6 +44,8 @@ class Known:
     """An attempt as far as it is known, when a scheduler is asked about it."""
 
     token: str
+    folder: Path
+    """The attempt's own."""
     key: str
     """Of its submission; it stands in what the scheduler keeps of the job."""
     index: int
@@ -106,55 +109,28 @@ class Recalled:
     """Native ids of jobs that have ended and of which more will be known in a moment."""
 
 
-@frozen(kw_only=True)
-class Site:
-    """How an instance is set up."""
-
-    name: str
-    """Of the backend instance."""
-    config: Mapping[str, Any]
-    """Its table of the configuration."""
-
-
 class Scheduler(Protocol):
     """A batch system, seen through its commands.
 
     Every talk may raise `UnreachableError` and `UnreadableReplyError`: nothing was learned.
     """
 
+    settings: TaskSettings
+    """What its tasks have in common."""
+    native_id: str
+    """How a job names itself on its node, by variables in braces: `{SLURM_JOB_ID}`."""
+    element_id: str
+    """How an element of an array does: `{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}`."""
+    element_index: str
+    """How it knows its index in the array, counted from 0: `{SLURM_ARRAY_TASK_ID}`."""
+    element_pattern: str
+    """How an element is named from outside; it begins with the array's id: `{id}_{index}`."""
+    restart: str
+    """How a job knows how often it was run before: `{SLURM_RESTART_COUNT}`."""
+
     @property
     def capabilities(self) -> Capabilities:
         """Say what it can do; `claim` is DIRECTORY and `exit_record` is set."""
-        ...
-
-    @property
-    def settings(self) -> TaskSettings:
-        """Say what its tasks have in common."""
-        ...
-
-    @property
-    def native_id(self) -> str:
-        """Name a job of its own on its node, by variables in braces: `{SLURM_JOB_ID}`."""
-        ...
-
-    @property
-    def element_id(self) -> str:
-        """Name an element of an array on its node: `{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}`."""
-        ...
-
-    @property
-    def element_index(self) -> str:
-        """Name its index in the array, counted from 0: `{SLURM_ARRAY_TASK_ID}`."""
-        ...
-
-    @property
-    def element_pattern(self) -> str:
-        """Name an element from outside; it begins with the array's id: `{id}_{index}`."""
-        ...
-
-    @property
-    def restart(self) -> str:
-        """Name on the node how often the job was run before: `{SLURM_RESTART_COUNT}`."""
         ...
 
     @property
@@ -197,8 +173,15 @@ class Scheduler(Protocol):
         """
         ...
 
-    def control(self, orders: Sequence[Order]) -> Talk[Sequence[OrderAnswer]]:
-        """Carry out requests, many with one command."""
+    def control(
+        self, orders: Sequence[Order], known: Mapping[str, Known]
+    ) -> Talk[Sequence[OrderAnswer]]:
+        """Carry out requests, many with one command, on jobs that are what they were.
+
+        Args:
+            orders: What is to be done.
+            known: Each job by its token. Its id was handed out long ago: see whose it is now.
+        """
         ...
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:

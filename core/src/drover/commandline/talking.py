@@ -42,9 +42,7 @@ def converse(context: Context, talk: Talk[T]) -> T:
         command = next(talk)
         while True:
             try:
-                reply = context.run(
-                    command.argv, input=command.input, timeout_s=command.timeout_s
-                )
+                reply = context.run(command.argv, input=command.input, timeout_s=command.timeout_s)
             except UnreachableError as exc:
                 command = talk.throw(exc)
             else:

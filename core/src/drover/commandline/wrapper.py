@@ -48,9 +48,11 @@ FORWARDED = tuple(
     getattr(signal, name)
     for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 )
+KILLER = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2))
+"""Asks the wrapper to kill its command: schedulers that are asked to KILL send TERM first."""
 PATIENCE_S = (0.1, 1.0, 5.0, 15.0, 30.0)
 """Delays between tries to write an exit record: without it nobody knows the true end."""
-ENDING = frozenset([signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+ENDING = frozenset([KILLER, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 
 Json = Dict[str, Any]
 
@@ -298,12 +300,11 @@ def read_listed_task(path: str, index: int) -> Json:
         # What the head sets is right for every task of this scheduler, whatever is inherited.
         own.update(head.get("env", {}))
         task = dict(head["common"], **entry)
-        task.update(version=head["version"], env=own)
-        if not isinstance(task.get("folder"), str):
-            raise Unrun(f"line {index} of {path} names no folder")
+        token, folder = head["members"][index]
+        task.update(version=head["version"], env=own, token=str(token), folder=str(folder))
     except OSError as error:
         raise Unrun(f"the list cannot be read: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise Unrun(f"line {index} of {path} is no task: {error!r}") from error
     return check_task(task, path)
 
@@ -398,7 +399,7 @@ class Runner:
         self.shared = frozenset(shared)
         self.child = 0
         self.early: List[int] = []
-        for number in FORWARDED:
+        for number in (*FORWARDED, KILLER):
             signal.signal(number, self._forward)
 
     def _forward(self, number: int, _frame: Optional[FrameType]) -> None:
@@ -411,6 +412,7 @@ class Runner:
         self._pass_on(number)
 
     def _pass_on(self, number: int) -> None:
+        number = signal.SIGKILL if number == KILLER else number
         with contextlib.suppress(ProcessLookupError):
             if self.own_session:
                 os.killpg(self.child, number)
@@ -424,7 +426,8 @@ class Runner:
             LaunchError: It did not start.
         """
         for number in ENDING.intersection(self.early):
-            raise LaunchError(f"signal {number} came before the start", 128 + number, number)
+            told = int(signal.SIGKILL) if number == KILLER else int(number)
+            raise LaunchError(f"signal {told} came before the start", 128 + told, told)
         argv = command_line(task)
         handles = open_streams(task, folder, restart)
         try:

@@ -196,7 +196,9 @@ def _seen_ended(
                 restart=restart,
             ),
         )
-    return (*before, end_of(job, outcome, report.at))
+    # The wrapper saw it end; a scheduler tells whole seconds, some time later.
+    at = next((r.at for r in (*kept, report) if r.source is Source.EXIT_RECORD), report.at)
+    return (*before, end_of(job, outcome, at))
 
 
 def _seen_unrun(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:

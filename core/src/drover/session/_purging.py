@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from drover._engine import attempt_of
-from drover.commandline.tokens import attempt_path
 from drover._store import JobFilter
+from drover.commandline.tokens import attempt_path
 from drover.errors import DroverError, IllegalRequestError
 from drover.models import JobRecord
 from drover.states import ENDED, FINAL

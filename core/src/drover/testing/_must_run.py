@@ -179,7 +179,8 @@ class RunChecks(Checks):
         job = self.run(["/usr/bin/env", "-0"], inherit_env=False, env=wanted)
 
         seen = _variables(job.stdout.read_bytes())
-        extra = tuple(os.fsencode(word) for word in self.extra_environment)
+        given = (*self.extra_environment, *self.capabilities.environment)
+        extra = tuple(os.fsencode(word) for word in given)
         kept = {name: text for name, text in seen.items() if not name.startswith(extra)}
         assert kept == {os.fsencode(k): os.fsencode(v) for k, v in wanted.items()}, self.story(job)
 

@@ -13,7 +13,7 @@ from drover_slurm._queue import said
 from drover_slurm._times import instant, span
 from drover_slurm._words import meaning
 
-FIELDS: Final = (
+FIELDS: Final[tuple[str, ...]] = (
     "JobID", "State", "ExitCode", "Submit", "Start", "End", "UserCPU", "SystemCPU", "MaxRSS",
     "ElapsedRaw", "ConsumedEnergyRaw", "NodeList", "JobName",
 )  # fmt: skip

@@ -49,7 +49,11 @@ class SlurmConfig:
         return cls(**table)
 
 
-_WORDS: Final[Mapping[Any, str]] = {str: "text", float: "seconds, more than 0", bool: "true or false"}
+_WORDS: Final[Mapping[Any, str]] = {
+    str: "text",
+    float: "seconds, more than 0",
+    bool: "true or false",
+}
 
 
 def _fits(value: object, kind: Any) -> bool:

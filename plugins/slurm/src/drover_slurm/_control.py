@@ -4,14 +4,14 @@ import signal
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from drover.commandline import Command, Row, Talk
+from drover.commandline import KILLER, Command, Row, Talk
 from drover.hookspecs import Completed
 from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
 from drover_slurm._queue import said
 
 MOST_IDS: Final = 1000
 """In one command: far below the limits on a command line."""
-_SHARED: Final = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+_SHARED: Final = (signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT)
 
 Answers = dict[str, OrderAnswer]
 
@@ -53,31 +53,28 @@ def _at_once(order: Order, row: Row | None) -> OrderAnswer | None:
     return None
 
 
+_COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
+    Verb.CANCEL: ("scancel",),
+    Verb.HOLD: ("scontrol", "uhold"),
+    Verb.RELEASE: ("scontrol", "release"),
+    Verb.SUSPEND: ("scontrol", "suspend"),
+    Verb.RESUME: ("scontrol", "resume"),
+}
+
+
 def _words(order: Order, row: Row) -> tuple[str, ...]:
-    request = order.request
-    match request.verb:
-        case Verb.CANCEL:
-            return ("scancel",)
-        case Verb.TERMINATE if row.phase is Phase.QUEUED:
-            return ("scancel",)
-        case Verb.KILL if row.phase is Phase.QUEUED:
-            return ("scancel",)
-        case Verb.TERMINATE:
-            return _signal(signal.SIGTERM)
-        case Verb.KILL:
-            return _signal(signal.SIGKILL)
-        case Verb.SIGNAL:
-            return _signal(request.signal or signal.SIGTERM)
-        case Verb.HOLD:
-            return ("scontrol", "uhold")
-        case Verb.SUSPEND:
-            return ("scontrol", "suspend")
-        case Verb.RESUME if row.word.startswith("STOPPED"):
-            return _signal(signal.SIGCONT)
-        case Verb.RESUME:
-            return ("scontrol", "resume")
-        case _:
-            return ("scontrol", "release")
+    """Say by which command an order is carried out, without the ids."""
+    verb = order.request.verb
+    if verb is Verb.RESUME and row.word.startswith("STOPPED"):
+        return _signal(signal.SIGCONT)
+    if verb in _COMMANDS:
+        return _COMMANDS[verb]
+    if verb is Verb.SIGNAL:
+        return _signal(order.request.signal or signal.SIGTERM)
+    if row.phase is not Phase.RUNNING or row.is_leaving:
+        return _COMMANDS[Verb.CANCEL]
+    # Asked for KILL, Slurm sends TERM and waits; the wrapper kills at once.
+    return _signal(KILLER if verb is Verb.KILL else signal.SIGTERM)
 
 
 def _signal(number: int) -> tuple[str, ...]:

@@ -138,7 +138,10 @@ def _partitions() -> Generator[Command, Completed, list[Diagnosis]]:
 
 def _partition(name: str, rows: list[list[str]]) -> Diagnosis:
     available, limit = rows[0][1], rows[0][2]
-    nodes = ", ".join(f"{row[3]} {row[4]} ({row[5]} cpus, {row[6]} MB{_gres(row[7])})" for row in rows)
+    nodes = ", ".join(
+        f"{count} {state} ({cpus} cpus, {megabytes} MB{_gres(gres)})"
+        for _, _, _, count, state, cpus, megabytes, gres in rows
+    )
     subject, message = f"partition {name}", f"{available}, limit {limit}; nodes: {nodes}"
     usable = {"idle", "mixed", "allocated", "completing"}
     if available != "up":

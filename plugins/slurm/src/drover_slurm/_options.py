@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
 
 from drover.models import JobSpec, Resources
 
@@ -52,12 +52,17 @@ def native_problem(name: str, options: Mapping[str, Any]) -> str:
             return f"no option {option!r} for {name}"
         if not _is(kind, value):
             return f"option {option!r} is {kind}, not {value!r}"
-        texts = value if isinstance(value, list | tuple) else [value]
-        if any(isinstance(text, str) and re.search(r"[\0\n\r]", text) for text in texts):
+        if any(re.search(r"[\0\n\r]", text) for text in _texts(value)):
             return f"option {option!r} is one line without control characters"
     if "signal" in options:
         return _signal_problem(str(options["signal"]))
-    return next(filter(None, map(_word_problem, options.get("options", ()))), "")
+    return next(filter(None, map(_word_problem, _texts(options.get("options", ())))), "")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, list | tuple):
+        return [str(word) for word in cast("Sequence[object]", value)]
+    return [value] if isinstance(value, str) else []
 
 
 def _is(kind: str, value: object) -> bool:
@@ -66,7 +71,9 @@ def _is(kind: str, value: object) -> bool:
     if kind == COUNT:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind == LIST:
-        return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+        return isinstance(value, list | tuple) and all(
+            isinstance(word, str) for word in cast("Sequence[object]", value)
+        )
     return isinstance(value, str) and bool(value)
 
 

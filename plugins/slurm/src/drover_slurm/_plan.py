@@ -21,9 +21,7 @@ EMULATED: Final[Mapping[str, str]] = {
 }
 
 
-def make_plan(
-    name: str, spec: JobSpec, command: tuple[str, ...], script: bytes
-) -> Plan:
+def make_plan(name: str, spec: JobSpec, command: tuple[str, ...], script: bytes) -> Plan:
     """Judge a specification. It asks nobody and changes nothing."""
     resources = spec.resources
     totals = {"cpus": str(resources.total_cpus), "nodes": str(resources.nodes)}

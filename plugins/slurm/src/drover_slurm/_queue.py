@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from drover.commandline import Command, Row
-from drover.errors import UnreadableReplyError, UnreachableError
+from drover.errors import UnreachableError, UnreadableReplyError
 from drover.hookspecs import Completed
 from drover.models import EndReport, Phase, Source
 from drover_slurm._times import instant
@@ -16,7 +16,7 @@ DETAILS: Final = "JobArrayID:.64|,exit_code:.12|,RestartCnt:.8|,Reason:.64"
 _LINE: Final = re.compile(
     r"(?P<id>[\d_\[\]\-,:%]+)\|(?P<array>\d+)\|(?P<index>[^|]*)\|(?P<word>[^|]+)\|"
     r"(?P<submitted>[^|]*)\|(?P<started>[^|]*)\|(?P<ended>[^|]*)\|(?P<reason>.*)\|"
-    r"(?P<key>[A-Za-z0-9_-]+)"
+    r"(?P<key>[\w.-]+)"
 )
 """A line of ours. Reasons are free text; a comment is the last, and ours has neither blank nor |.
 What does not look so is of somebody else, or noise."""
@@ -58,7 +58,9 @@ def read_list(reply: Completed) -> list[Row]:
         if (match := _LINE.fullmatch(line.strip())) is not None
     ]
     if not rows and len(reply.stdout) > 10_000 and "|" not in reply.stdout:
-        raise UnreadableReplyError("squeue", reply.stdout[:200])
+        raise UnreadableReplyError(
+            "squeue", reply.stdout, "no line has the form that was asked for"
+        )
     return rows
 
 

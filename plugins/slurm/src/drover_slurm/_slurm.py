@@ -21,6 +21,7 @@ from drover.commandline import (
 )
 from drover.errors import UnreachableError
 from drover.models import (
+    Answer,
     Capabilities,
     Claim,
     Diagnosis,
@@ -30,7 +31,7 @@ from drover.models import (
     Plan,
     Verb,
 )
-from drover_slurm import _accounting, _control, _doctor, _options, _queue, _submitting
+from drover_slurm import _accounting, _capacity, _control, _doctor, _options, _queue, _submitting
 from drover_slurm._config import SlurmConfig
 from drover_slurm._plan import LAUNCHERS, make_plan
 
@@ -52,12 +53,12 @@ VERBS: Final = frozenset({
 class Slurm:
     """All that is known about Slurm. It executes nothing itself."""
 
-    native_id: Final = "{SLURM_JOB_ID}"
-    element_id: Final = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}"
-    element_index: Final = "{SLURM_ARRAY_TASK_ID}"
-    element_pattern: Final = "{id}_{index}"
-    restart: Final = "{SLURM_RESTART_COUNT}"
-    settings: Final = TaskSettings(
+    native_id = "{SLURM_JOB_ID}"
+    element_id = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}"
+    element_index = "{SLURM_ARRAY_TASK_ID}"
+    element_pattern = "{id}_{index}"
+    restart = "{SLURM_RESTART_COUNT}"
+    settings = TaskSettings(
         pass_env=("SLURM*", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES",
                   "ZE_AFFINITY_MASK", "TMPDIR"),
         # It goes to every process of a job when the job is to end.
@@ -71,6 +72,7 @@ class Slurm:
         self._user = getpass.getuser()
         self._limit = _MOST_ELEMENTS
         self._no_accounts_until = 0.0
+        self._capacity: _capacity.Capacity | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,6 +91,8 @@ class Slurm:
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
             cancel_grace_s=30.0,
+            wall_time_slack_s=120.0,
+            environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 120.0, "drover_control": 120.0},
         )
 
@@ -118,7 +122,15 @@ class Slurm:
         return _options.options(self._name, spec)
 
     def submit(self, batch: Batch, script: bytes) -> Talk[Submission]:
-        """Hand a submission over."""
+        """Hand a submission over, unless no node could ever run it."""
+        why = self._capacity.problem(batch.spec.resources) if self._capacity else ""
+        if why or self._capacity is None:
+            # Nodes may have been added: what was read earlier alone refuses nothing.
+            reply = yield _capacity.command(self._config.command_timeout_s)
+            self._capacity = _capacity.read(reply)
+            why = self._capacity.problem(batch.spec.resources)
+        if why:
+            return Submission(answer=Answer.REFUSED, message=why)
         timeout_s = self._config.submit_timeout_s
         words = self.options(batch.spec)
         reply = yield _submitting.command(words, batch.spec, batch, script, timeout_s)
@@ -185,9 +197,7 @@ class Slurm:
             if entry.known.native_id in details and entry.row is not None:
                 status, restart, reason = details[entry.known.native_id]
                 at = entry.row.end.at if entry.row.end else 0.0
-                end = _queue.end_of(
-                    entry.row.word, reason, status, at, entry.known.native_id
-                )
+                end = _queue.end_of(entry.row.word, reason, status, at, entry.known.native_id)
                 rows[entry.known.native_id] = evolve(entry.row, end=end, restart=restart)
         return Recalled(rows=list(rows.values()), complete=complete, not_yet=frozenset(not_yet))
 
@@ -223,17 +233,13 @@ class Slurm:
             return found
         return found
 
-    def control(self, orders: Sequence[Order]) -> Talk[Sequence[OrderAnswer]]:
+    def control(
+        self, orders: Sequence[Order], known: Mapping[str, Known]
+    ) -> Talk[Sequence[OrderAnswer]]:
         """Carry out requests on jobs that are what they were: ids are handed out again."""
-        rows = yield from self._list()
-        listing = Listing(rows)
-        found: dict[str, Row | None] = {}
-        for order in orders:
-            native_id = order.attempt.native_id or ""
-            array_id, _, index = native_id.partition("_")
-            row = listing.find(native_id, array_id, int(index) if index.isdecimal() else 0)
-            found[order.attempt.token] = row
-        return (yield from _control.talk(orders, found, self._config.command_timeout_s))
+        listing = Listing((yield from self._list()))
+        rows = {token: listing.find(entry) for token, entry in known.items()}
+        return (yield from _control.talk(orders, rows, self._config.command_timeout_s))
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""

@@ -23,6 +23,4 @@ def span(text: str) -> float | None:
     if match is None:
         return None
     parts = {name: float(value or 0) for name, value in match.groupdict().items()}
-    return (
-        parts["days"] * 86400 + parts["hours"] * 3600 + parts["minutes"] * 60 + parts["seconds"]
-    )
+    return parts["days"] * 86400 + parts["hours"] * 3600 + parts["minutes"] * 60 + parts["seconds"]
