@@ -13,7 +13,7 @@ from drover_slurm._queue import said
 from drover_slurm._times import instant, span
 from drover_slurm._words import meaning
 
-FIELDS: Final[tuple[str, ...]] = (
+FIELDS: Final[Sequence[str]] = (
     "JobID", "State", "ExitCode", "Submit", "Start", "End", "UserCPU", "SystemCPU", "MaxRSS",
     "ElapsedRaw", "ConsumedEnergyRaw", "NodeList", "JobName",
 )  # fmt: skip
@@ -79,7 +79,7 @@ def read(reply: Completed) -> list[Account]:
         parts = line.split("|", len(FIELDS) - 1)
         if len(parts) < len(FIELDS) or not parts[0][:1].isdigit():
             continue
-        row = dict(zip(FIELDS, parts, strict=True))
+        row: dict[str, str] = dict(zip(FIELDS, parts, strict=True))
         job, dot, _ = row["JobID"].partition(".")
         (steps if dot else jobs).setdefault(job, []).append(row)
     return [_account(job, rows, steps.get(job, ())) for job, rows in jobs.items()]

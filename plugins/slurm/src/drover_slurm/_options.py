@@ -56,7 +56,8 @@ def native_problem(name: str, options: Mapping[str, Any]) -> str:
             return f"option {option!r} is one line without control characters"
     if "signal" in options:
         return _signal_problem(str(options["signal"]))
-    return next(filter(None, map(_word_problem, _texts(options.get("options", ())))), "")
+    words = _texts(options.get("options", ()))
+    return next((why for word in words if (why := _word_problem(word))), "")
 
 
 def _texts(value: object) -> list[str]:
