@@ -69,7 +69,7 @@ def checked(plugin: str, hook: str, answer: Any) -> Any:
         if not isinstance(answer, Observed):
             raise PluginError(plugin, hook, f"answered {answer!r:.200}, not an Observed")
         seen = sound_rows(plugin, answer.observations)
-        told: object = answer.rest_s
+        told: Any = answer.rest_s
         rest_s = float(told) if isinstance(told, int | float) else 0.0
         return Observed(
             observations=seen,
