@@ -3,11 +3,14 @@
 import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from clusters.slurm import cgroups, leftovers
-from clusters.slurm.cluster import Cluster, ClusterError
-from clusters.slurm.settings import Settings, default_folder, load, parser
+from clusters.slurm.cluster import Cluster
+from clusters.slurm.place import Place
+from clusters.slurm.settings import ClusterError, default_folder, parser
 
 INSTALL = Path(__file__).parent / "install"
 
@@ -15,42 +18,34 @@ INSTALL = Path(__file__).parent / "install"
 def up() -> int:
     """Bring a cluster up and print what to export."""
     told = vars(parser().parse_args())
-    folder, only = told.pop("folder").absolute(), told.pop("only")
-    try:
-        if subprocess.run([INSTALL], check=False).returncode != 0:
-            return 1
-        cluster = _bring_up(folder, told, only)
-    except ClusterError as error:
-        say(str(error))
-        return 1
-    for name, value in cluster.environment.items():
-        print(f"export {name}={value}")
-    return 0
+    return _told(lambda: _bring_up(told))
 
 
-def _bring_up(folder: Path, told: dict[str, object], only: str | None) -> Cluster:
-    cluster = Cluster(folder, Settings())
-    with cluster.alone():
-        before = load(cluster.remembered, {})
-        cluster.settings = load(cluster.remembered, told)
-        starters = cluster.starters()
-        alive = [name for name in cluster.daemons.names() if cluster.daemons.process(name)]
-        if alive and before != cluster.settings:
-            raise ClusterError(f"{folder} is up with other settings: take it down first")
+def _bring_up(told: dict[str, Any]) -> None:
+    if subprocess.run([INSTALL], check=False).returncode != 0:
+        raise ClusterError("packages are missing")
+    place, only = Place(told.pop("folder").absolute()), told.pop("only")
+    with place.alone():
+        cluster = Cluster(place.folder, place.load(told))
+        starters, alive = cluster.starters(), cluster.alive()
+        if alive and cluster.settings != place.load({}):
+            raise ClusterError(f"{place.folder} is up with other settings: take it down first")
         if only is not None and only not in starters:
-            raise ClusterError(f"no daemon {only!r} here; there are {', '.join(starters)}")
+            raise ClusterError(f"no daemon {only!r} here: there are {', '.join(starters)}")
+        wanted = [only] if only is not None else list(starters)
+        cluster.look_at_ports([name for name in wanted if name not in alive])
         if cluster.settings.cgroups and not alive:
-            _look_at_cgroups(cluster.settings.node_names)
-        cluster.lay_out()
-        cluster.configure()
-        for name in [only] if only else starters:
+            _look_at_cgroups(list(cluster.settings.nodes_and_ports))
+        place.lay_out(cluster.settings)
+        for name in wanted:
             if name not in alive:
-                say(f"starting {name}")
+                _say(f"starting {name}")
             starters[name]()
         if only is None:
             cluster.await_nodes()
-    say(f"up: {folder}, ports {', '.join(map(str, cluster.settings.ports.values()))}")
-    return cluster
+    _say(f"up: {place.folder}, ports {', '.join(map(str, cluster.settings.ports.values()))}")
+    for name, value in cluster.environment.items():
+        print(f"export {name}={value}")
 
 
 def _look_at_cgroups(nodes: list[str]) -> None:
@@ -64,30 +59,44 @@ def _look_at_cgroups(nodes: list[str]) -> None:
 
 
 def down() -> int:
-    """Take a cluster down: jobs, then daemons; what it knows stays unless it is to be wiped."""
-    made = argparse.ArgumentParser(prog="clusters/slurm/down", description=down.__doc__)
+    """Take a cluster down."""
+    made = argparse.ArgumentParser(
+        prog="clusters/slurm/down",
+        description="Take a cluster down. Jobs that run are cut off as if the power failed; the "
+        "queue and the accounts are there again after the next `up`, unless they are wiped.",
+    )
     made.add_argument("folder", nargs="?", type=Path, default=default_folder())
     made.add_argument("--wipe", action="store_true", help="delete the folder, too")
     told = made.parse_args()
-    cluster = Cluster(told.folder.absolute(), Settings())
-    if not cluster.remembered.exists():
-        say(f"no cluster in {cluster.folder}")
-        return 0
-    with cluster.alone():
-        cluster.settings = load(cluster.remembered, {})
+    return _told(lambda: _take_down(Place(told.folder.absolute()), wipe=told.wipe))
+
+
+def _take_down(place: Place, *, wipe: bool) -> None:
+    if not place.remembered.exists():
+        _say(f"no cluster in {place.folder}")
+        return
+    with place.alone():
+        cluster = Cluster(place.folder, place.load({}))
         for name in reversed(cluster.started()):
             cluster.daemons.stop(name)
-            if name == "slurmctld":
-                # Nobody starts a job any more, and the accounts of all can still be written.
-                leftovers.kill(cluster.environment)
+        leftovers.kill(cluster.environment)
         if cluster.settings.cgroups:
-            cgroups.remove(cluster.settings.node_names)
-        if told.wipe:
-            cluster.wipe()
-    say(f"down: {cluster.folder}" + (", wiped" if told.wipe else ""))
+            cgroups.remove(list(cluster.settings.nodes_and_ports))
+        if wipe:
+            place.wipe()
+    _say(f"down: {place.folder}" + (", wiped" if wipe else ""))
+
+
+def _told(what: Callable[[], None]) -> int:
+    """Turn what is in the way into words and an exit code."""
+    try:
+        what()
+    except (ClusterError, TimeoutError) as error:
+        _say(str(error))
+        return 1
     return 0
 
 
-def say(text: str) -> None:
+def _say(text: str) -> None:
     """Tell who is watching; standard output is for `eval`."""
     print(f"slurm: {text}", file=sys.stderr)

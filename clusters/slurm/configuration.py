@@ -16,7 +16,19 @@ DATABASE = "slurm"
 GPUS = ("gpu0", "gpu1")
 
 
-def slurm_conf(folder: Path, settings: Settings) -> str:
+def files(folder: Path, settings: Settings) -> dict[str, str]:
+    """Give the text of each file in FOLDER/etc."""
+    database = {"slurmdbd.conf": _slurmdbd_conf(folder, settings)} if settings.accounting else {}
+    return {
+        "slurm.conf": _slurm_conf(folder, settings),
+        "cgroup.conf": _cgroup_conf(settings),
+        "gres.conf": _gres_conf(folder),
+        "mail": _mail(folder),
+        **database,
+    }
+
+
+def _slurm_conf(folder: Path, settings: Settings) -> str:
     """Write slurm.conf; `--set` has the last word."""
     lines = {
         "ClusterName": "drover",
@@ -91,9 +103,9 @@ def _accounting(folder: Path, settings: Settings) -> dict[str, str]:
 def _nodes(settings: Settings) -> list[str]:
     size = f"CPUs={settings.cpus} RealMemory={settings.memory} Gres=gpu:{len(GPUS)}"
     return [
-        f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={settings.ports[name]}"
+        f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port}"
         f" {size} Feature={('even', 'odd')[number % 2]}"
-        for number, name in enumerate(settings.node_names, start=1)
+        for number, (name, port) in enumerate(settings.nodes_and_ports.items(), start=1)
     ]
 
 
@@ -111,14 +123,14 @@ def _partitions() -> list[str]:
     ]
 
 
-def slurmdbd_conf(folder: Path, settings: Settings) -> str:
+def _slurmdbd_conf(folder: Path, settings: Settings) -> str:
     """Write slurmdbd.conf: no password anywhere, MariaDB knows who asks through its socket."""
     lines = {
         "AuthType": "auth/munge",
         "AuthInfo": f"socket={folder}/run/munge.sock",
         "DbdHost": "localhost",
         "DbdAddr": "127.0.0.1",
-        "DbdPort": str(settings.port + 1),
+        "DbdPort": str(settings.ports["slurmdbd"]),
         "SlurmUser": getpass.getuser(),
         "PidFile": f"{folder}/run/slurmdbd.pid",
         "LogFile": f"{folder}/log/slurmdbd.log",
@@ -133,7 +145,7 @@ def slurmdbd_conf(folder: Path, settings: Settings) -> str:
     return "".join(f"{key}={value}\n" for key, value in lines.items())
 
 
-def cgroup_conf(settings: Settings) -> str:
+def _cgroup_conf(settings: Settings) -> str:
     """Write cgroup.conf.
 
     The plugin is named also where nothing uses it: slurmd loads one in any case, and the one that
@@ -146,13 +158,13 @@ def cgroup_conf(settings: Settings) -> str:
     )
 
 
-def gres_conf(folder: Path) -> str:
+def _gres_conf(folder: Path) -> str:
     """Write gres.conf: the cards must be devices, and slurmd never opens them."""
     rows = [f"Name=gpu File={folder}/etc/{name}" for name in GPUS]
     return "\n".join(["AutoDetect=off", *rows, ""])
 
 
-def mail(folder: Path) -> str:
+def _mail(folder: Path) -> str:
     """Write the program that keeps what Slurm would mail."""
     return f'#!/bin/sh\nprintf "%s\\n" "$*" >>{folder}/log/mail.log\n'
 

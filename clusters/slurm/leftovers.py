@@ -9,6 +9,9 @@ from pathlib import Path
 
 from clusters.daemons import send, start_time
 
+KILL_S = 5.0
+MOST_ROUNDS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
@@ -47,9 +50,13 @@ def of_jobs(variables: dict[str, str], node: str | None = None) -> list[Process]
 
 def kill(variables: dict[str, str], node: str | None = None) -> None:
     """Kill jobs and step daemons until there are none: one may have begun meanwhile."""
+    rounds = 0
     while left := [row for row in of_jobs(variables, node) if row.pid != os.getpid()]:
+        if rounds == MOST_ROUNDS:
+            raise TimeoutError(f"processes do not die: {', '.join(str(row.pid) for row in left)}")
+        rounds += 1
         for process in left:
-            send(process.pid, process.started, signal.SIGKILL, wait_s=5.0)
+            send(process.pid, process.started, signal.SIGKILL, wait_s=KILL_S)
 
 
 def _processes() -> list[Process]:

@@ -1,21 +1,16 @@
-"""What can be chosen about a cluster; remembered in its folder."""
+"""What can be chosen about a cluster, and the command line that chooses it."""
 
 import argparse
-import json
 import os
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-# A Unix socket's path has 107 bytes, and slurmstepd's is the longest one of ours:
-# FOLDER/spool/node64/node64_4294967295.4294967295
-MAX_FOLDER_BYTES = 60
 
-
-def default_folder() -> Path:
-    """Name the folder of a person who has one cluster."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(state) / "slurm"
+class ClusterError(Exception):
+    """Say what is in the way, and what to do about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,49 +24,67 @@ class Settings:
     memory: int = 4000
     port: int = 16800
     min_job_age: int = 300
+    prefix: str = "node"
     set: list[str] = field(default_factory=list[str])
 
     @property
-    def node_names(self) -> list[str]:
-        """Name the nodes, in order."""
-        return [f"node{number}" for number in range(1, self.nodes + 1)]
+    def nodes_and_ports(self) -> dict[str, int]:
+        """Give the port of each node, in order."""
+        numbers = range(self.nodes)
+        return {f"{self.prefix}{number + 1}": self.port + 10 + number for number in numbers}
 
     @property
     def ports(self) -> dict[str, int]:
         """Give the port of each daemon that listens on one."""
         database = {"slurmdbd": self.port + 1} if self.accounting else {}
-        nodes = {name: self.port + 10 + number for number, name in enumerate(self.node_names)}
-        return {"slurmctld": self.port, **database, **nodes}
-
-    def save(self, file: Path) -> None:
-        """Remember them."""
-        file.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+        return {"slurmctld": self.port, **database, **self.nodes_and_ports}
 
 
-def load(file: Path, told: dict[str, Any]) -> Settings:
-    """Give the remembered settings, or the defaults, with what *told* says otherwise."""
-    before = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    return Settings(**before | {name: value for name, value in told.items() if value is not None})
+def default_folder() -> Path:
+    """Name the folder of a person who has one cluster."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "slurm"
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the command line of `up`."""
     made = argparse.ArgumentParser(
         prog="clusters/slurm/up",
-        description="Bring a real Slurm up on this machine and print what to export. Does nothing "
-        "where all is up; starts what has died. Options are remembered in the folder.",
+        description="Bring a real Slurm up on this machine and print what to export. Starts what "
+        "does not run, and nothing twice. Options are remembered in the folder.",
     )
     add = made.add_argument
     add("folder", nargs="?", type=Path, default=default_folder(), help="default: %(default)s")
-    yes_or_no = argparse.BooleanOptionalAction
-    add("--accounting", action=yes_or_no, help="slurmdbd and MariaDB (default: yes)")
-    add("--cgroups", action=yes_or_no, help="enforce memory limits; root, cgroup v1 (default: no)")
-    number: dict[str, Any] = {"type": int, "metavar": "N"}
-    add("--nodes", **number, help="one slurmd for each (default: 4)")
-    add("--cpus", **number, help="processors that each node claims to have (default: 8)")
-    add("--memory", **number, help="MB that each node claims to have (default: 4000)")
-    add("--port", **number, help="slurmctld's; slurmdbd +1, nodes from +10 (default: 16800)")
-    add("--min-job-age", **number, help="seconds that squeue shows an ended job (default: 300)")
-    add("--set", action="append", metavar="KEY=VALUE", help="any other line of slurm.conf")
+    yes_or_no: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
+    add("--accounting", **yes_or_no, help="slurmdbd and MariaDB (default: yes)")
+    add("--cgroups", **yes_or_no, help="enforce memory limits; root, cgroup v1 (default: no)")
+    for name, most, words in (
+        ("nodes", 64, "one slurmd for each (default: 4)"),
+        ("cpus", 1024, "processors that each node claims to have (default: 8)"),
+        ("memory", 2**24, "MB that each node claims to have (default: 4000)"),
+        ("port", 60000, "slurmctld's; slurmdbd +1, nodes from +10 (default: 16800)"),
+        ("min-job-age", 2**24, "seconds that squeue knows an ended job (default: 300)"),
+    ):
+        add(f"--{name}", type=partial(_up_to, most), metavar="N", help=words)
+    add("--prefix", type=_prefix, metavar="WORD", help="of the nodes' names (default: node)")
+    add("--set", action="append", type=_line, metavar="KEY=VALUE", help="a line of slurm.conf")
     add("--only", metavar="DAEMON", help="start this one alone: slurmctld, node1, munged, ...")
     return made
+
+
+def _up_to(most: int, text: str) -> int:
+    if not 0 < int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {most}")
+    return int(text)
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9]{,7}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 8 small letters and digits")
+    return text
+
+
+def _line(text: str) -> str:
+    key, _, value = text.partition("=")
+    if not key or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return text
