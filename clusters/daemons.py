@@ -7,7 +7,6 @@ in which life of the machine; a signal goes through a handle on exactly that pro
 import os
 import select
 import signal
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # The shell waits for one line, then becomes the daemon: its pid and start time are on disk by
 # then. If whoever starts it dies before, the shell reads the end of file and leaves.
-GATE = ("sh", "-c", 'read -r go && exec "$@" </dev/null', "sh")
+GATE = ("sh", "-c", 'read -r go && cd / && exec "$@" </dev/null', "sh")
 
 
 def start_time(pid: int) -> str | None:
@@ -78,20 +77,26 @@ class Daemons:
         """Start a daemon in a session of its own unless it lives; tell whether it had to be."""
         if self.process(name) is not None:
             return False
-        with (self.logs / f"{name}.out").open("ab") as output:
-            process = subprocess.Popen(
+        behind, before = os.pipe()
+        with (
+            open(behind, "rb") as stdin,
+            open(before, "wb") as gate,
+            (self.logs / f"{name}.out").open("ab") as output,
+        ):
+            # Not subprocess: what is to live on is nobody's child to wait for.
+            pid = os.posix_spawnp(
+                GATE[0],
                 [*GATE, *map(str, argv)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **environment},
-                cwd="/",
-                start_new_session=True,
+                {**os.environ, **environment},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, stdin.fileno(), 0),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+                    (os.POSIX_SPAWN_DUP2, output.fileno(), 2),
+                ],
+                setsid=True,
             )
-        row = f"{process.pid} {start_time(process.pid)} {BOOT.read_text('utf-8')}"
-        self._record(name).write_text(row, "utf-8")
-        assert process.stdin is not None
-        with process.stdin as gate:
+            row = f"{pid} {start_time(pid)} {BOOT.read_text('utf-8')}"
+            self._record(name).write_text(row, "utf-8")
             gate.write(b"go\n")
         return True
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = [*ROOT.glob("core/src"), *ROOT.glob("plugins/*/src"), *ROOT.glob("libs/*/src")]
-OURS = ("benchmarks", "core", "docs", "libs", "plugins", "tests")
+OURS = ("benchmarks", "clusters", "core", "docs", "libs", "plugins", "tests")
 MAX_MODULE = 600
 LOOK_TWICE = 400
 MAX_FUNCTION = 60
