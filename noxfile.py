@@ -23,15 +23,16 @@ PYTHONS = SUPPORTED if HERE in SUPPORTED else [*SUPPORTED, HERE]
 
 # Sorted by what a person wants to know first. All of it is what CI runs.
 nox.options.sessions = [
-    "lint", "types", "floors", "docs", "readme", "alone", "wheels", "tests",
+    "lint", "types", "floors", "docs", "readme", "alone", "wheels", "tests", "slurm",
 ]  # fmt: skip
 nox.options.stop_on_first_error = False
 # pip and venv alone: nothing else has to be there, and nothing is fetched but packages.
 nox.options.default_venv_backend = "virtualenv"
 nox.options.download_python = "never"
 
-# What the sessions `wheels` and `alone` are there for is left to them.
+# What the sessions `wheels`, `alone` and `slurm` are there for is left to them.
 SOURCES_ONLY = "not venv and not alone"
+NO_SLURM = f"{SOURCES_ONLY} and not slurm"
 # What can differ between sources and wheels; the pure floors of the core cannot.
 AS_INSTALLED = ("core/tests/cli", "plugins", "tests")
 TESTING = (
@@ -112,8 +113,18 @@ def floors(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
-    marks = SOURCES_ONLY if session.python == HERE else f"{SOURCES_ONLY} and not slow"
+    marks = NO_SLURM if session.python == HERE else f"{NO_SLURM} and not slow"
     session.run("python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks, *session.posargs)
+
+
+@nox.session
+def slurm(session: nox.Session) -> None:
+    """Run what needs a real Slurm; where clusters/slurm/install was not run, skip it loudly."""
+    _install_sources(session, *TESTING)
+    session.run(
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", f"{SOURCES_ONLY} and slurm",
+        *session.posargs,
+    )  # fmt: skip
 
 
 @nox.session
@@ -140,8 +151,9 @@ def wheels(session: nox.Session) -> None:
     away = _fresh_folder(session, "away")
     for folder in ("core", *(path.relative_to(ROOT).as_posix() for path in PLUGINS)):
         shutil.copytree(ROOT / folder / "tests", away / folder / "tests")
-    shutil.copytree(ROOT / "tests", away / "tests")
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("clusters", "tests"):
+        shutil.copytree(ROOT / name, away / name)
+    for name in ("conftest.py", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, away)
     # What is published beside the code, and which the command line is held to.
     (away / "docs/reference").mkdir(parents=True)
@@ -149,7 +161,7 @@ def wheels(session: nox.Session) -> None:
         shutil.copy(ROOT / "docs/reference" / name, away / "docs/reference")
     session.chdir(away)
     session.run(
-        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", "not alone",
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", "not alone and not slurm",
         *(session.posargs or AS_INSTALLED),
         env={"SHIPPED_WHEELS": str(built[0].parent)},
     )  # fmt: skip
