@@ -1,6 +1,7 @@
 """The project's own Slurm: it comes up, works, breaks where it is told to, and leaves nothing."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from slurm_cluster import SLURM, SlurmCluster, free_ports, must_be_installed
 
 from clusters.daemons import start_time
+from clusters.slurm.settings import parser
 
 pytestmark = pytest.mark.slurm
 
@@ -240,6 +242,7 @@ def test_a_node_without_power_loses_its_jobs(slurm: SlurmCluster) -> None:
         assert "RUNNING" == state_of(slurm, kept)
     finally:
         slurm.up()
+    assert "idle" == slurm.run("sinfo", "-h", "--nodes=node1", "--partition=batch", "-o%t")
     slurm.run("scancel", kept)
 
 
@@ -363,7 +366,9 @@ def test_a_line_of_slurm_conf_can_be_set() -> None:
     with SlurmCluster("--no-accounting", "--set=KillWait=9", "--prefix=box", nodes=1) as cluster:
         assert "KillWait                = 9 sec" in cluster.run("scontrol", "show", "config")
         assert ["box1"] == cluster.nodes
-        assert "box1" == cluster.run("sinfo", "-hN", "--partition=batch", "-o%N")
+        # It is ready at once: that is what `up` waits for.
+        words = ("sinfo", "-hN", "--partition=batch", "--states=idle", "-o%N %t")
+        assert "box1 idle" == cluster.run(*words)
 
 
 @pytest.mark.parametrize(
@@ -430,6 +435,45 @@ def test_where_slurm_is_missing_tests_are_skipped_but_not_in_ci(
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="not installed: no-such-program; run"):
         must_be_installed()
+
+
+def test_what_asks_for_a_slurm_is_marked(pytestconfig: pytest.Config) -> None:
+    """One that is not marked would run on every Python, and where there is no Slurm."""
+    root = pytestconfig.rootpath / "conftest.py"
+    plugins = pytestconfig.pluginmanager.get_plugins()
+    (conftest,) = (each for each in plugins if getattr(each, "__file__", None) == str(root))
+    items = [Item(("tmp_path",)), Item(("tmp_path", "slurm_bare"))]
+
+    conftest.pytest_collection_modifyitems(items)
+
+    assert [[], ["slurm"]] == [item.marks for item in items]
+
+
+class Item:
+    """As much of a collected test as is looked at."""
+
+    def __init__(self, fixturenames: tuple[str, ...]) -> None:
+        self.fixturenames = fixturenames
+        self.marks: list[str] = []
+
+    def add_marker(self, mark: pytest.MarkDecorator) -> None:
+        self.marks.append(mark.name)
+
+
+def test_the_page_names_every_option() -> None:
+    """What is not on the page is not found, and what is no more is looked for in vain."""
+    page = Path(__file__).parents[1] / "docs/howto/slurm-on-a-laptop.md"
+    if not page.exists():
+        pytest.skip("the documents are out of sight (nox -s wheels)")
+    text = page.read_text("utf-8").partition("## Choose")[2].partition("\n## ")[0]
+    options = {
+        option
+        for action in parser()._actions
+        for option in action.option_strings
+        if option not in {"-h", "--help", "--accounting", "--no-cgroups"}
+    }
+
+    assert options == set(re.findall(r"--[a-z][a-z-]+", text))
 
 
 def test_free_ports_are_free() -> None:
