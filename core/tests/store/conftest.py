@@ -17,8 +17,10 @@ class Shelf(Store):
 
     def insert(self, *drafts: Draft) -> list[str]:
         """Hand in jobs."""
+        batch = self.prepare(drafts, 1.0)
         with self.write() as (writer, _):
-            return writer.insert(drafts, 1.0)
+            writer.insert(batch)
+        return batch.ids
 
     def job(self, job_id: str) -> JobRecord:
         """Read a job."""

@@ -116,7 +116,7 @@ def test_a_refused_fact_undoes_its_transaction(store: Any) -> None:
 def test_an_exception_in_a_transaction_undoes_it(store: Any) -> None:
     def insert_and_fail() -> None:
         with store.write() as (writer, _):
-            writer.insert([draft()], 1.0)
+            writer.insert(store.prepare([draft()], 1.0))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -178,7 +178,7 @@ def test_filters(store: Any) -> None:
 
 def test_ids_may_be_shortened(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     names = iter(["abc1", "abd2", "xyz"])
-    monkeypatch.setattr("drover._store._writer.new_ids", lambda count: list(islice(names, count)))
+    monkeypatch.setattr("drover._store._drafts.new_ids", lambda count: list(islice(names, count)))
     store.insert(draft(), draft(), draft(array=Array(indices=12)))
 
     with store.read() as reader:
@@ -195,7 +195,7 @@ def test_ids_may_be_shortened(store: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_id_that_is_none_is_unknown(
     store: Any, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    monkeypatch.setattr("drover._store._writer.new_ids", lambda count: ["abc1"] * count)
+    monkeypatch.setattr("drover._store._drafts.new_ids", lambda count: ["abc1"] * count)
     store.insert(draft())
 
     with store.read() as reader, pytest.raises(UnknownJobError):

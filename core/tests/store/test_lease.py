@@ -230,8 +230,9 @@ store = Store.open(home)
 print(store.may_start_engine(), (home / "key").read_bytes().hex())
 for k in range(count):
     spec = JobSpec(argv=["x"], env={"K": str(k)})
+    batch = store.prepare([Draft(event=e.Submitted(at=1.0, spec=spec, backend="b"))], 1.0)
     with store.write() as (writer, _):
-        writer.insert([Draft(event=e.Submitted(at=1.0, spec=spec, backend="b"))], 1.0)
+        writer.insert(batch)
 store.close()
 """
 

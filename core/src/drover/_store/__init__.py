@@ -1,5 +1,7 @@
 """The durable store: one append-only journal in SQLite, and projections of it."""
 
+from drover._store._agenda import agenda
+from drover._store._drafts import Draft
 from drover._store._host import (
     SystemClock,
     boot_id,
@@ -13,7 +15,7 @@ from drover._store._lease import RENEW_S, TTL_S, LeaseHolder
 from drover._store._place import NetworkFileSystemWarning, default_home, make_private
 from drover._store._reader import JobFilter, JournalEntry, Reader
 from drover._store._store import Store
-from drover._store._writer import Draft, Writer, agenda
+from drover._store._writer import Writer
 
 __all__ = [
     "RENEW_S",

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
@@ -11,6 +11,7 @@ from typing import Final, Self
 from attrs import evolve
 
 from drover._store import _lease, _schema
+from drover._store._drafts import Batch, Draft
 from drover._store._host import SystemClock
 from drover._store._ids import new_store_id
 from drover._store._place import (
@@ -168,6 +169,10 @@ class Store:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
             raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+
+    def prepare(self, drafts: Iterable[Draft], now: float) -> Batch:
+        """Make the rows of jobs that are about to be inserted, while others may write."""
+        return Batch(drafts, now, self._sealer.digest)
 
     def digest(self, variables: dict[str, str]) -> str:
         """Name variables without telling them."""

@@ -2,74 +2,16 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 from drover import machine
-from drover._store._ids import new_ids
+from drover._store._agenda import agenda
+from drover._store._drafts import Batch
 from drover._store._reader import Reader, as_sql
 from drover._store._sealing import Sealer
-from drover._wire import SubmittedEncoder, encode_event, encode_record
+from drover._wire import encode_event, encode_record
 from drover.events import ControlAsked, Event, Submitted
-from drover.instructions import (
-    AdmitJob,
-    DecideEnd,
-    EndAt,
-    ForgetJob,
-    SettleRequest,
-    StageIn,
-    SubmitJob,
-    WakeJob,
-)
-from drover.models import JobRecord, JobSpec
-from drover.states import State
-
-_PIECE: Final = 100
-"""Rows handed to SQLite at a time: fewer objects than make the collector of garbage look."""
-_TIMED: Final = (DecideEnd, EndAt, ForgetJob, SettleRequest, WakeJob)
-_UNTIMED: Final = frozenset({State.SUBMITTING, State.QUEUED, State.RUNNING, State.SUSPENDED})
-"""States in which nothing but a request or a deadline has its time."""
-LOOK_AGAIN_S: Final = 1.0
-
-
-class Draft(NamedTuple):
-    """A job or an array that is about to be stored.
-
-    A tuple and no attrs class: one is made per job, in a third of the time.
-    """
-
-    event: Submitted
-    base: Mapping[str, str] | None = None
-    """What it inherits; its digest is in `event.base_digest`."""
-
-    def __repr__(self) -> str:
-        # Values of variables may be secret.
-        return f"Draft(event={self.event!r})"
-
-
-def agenda(job: JobRecord, now: float) -> tuple[int | None, float | None]:
-    """Say whether it is the job's turn to be looked at, and when it wants to be woken.
-
-    Returns:
-        1 or `None`; the earliest instant at which something falls due, or `None`.
-    """
-    if job.state in _UNTIMED and not job.pending and job.spec.deadline is None:
-        return None, None
-    turn: int | None = None
-    wakes: list[float] = []
-    for order in machine.owed(job):
-        if isinstance(order, SubmitJob | StageIn):
-            if order.at is not None and order.at > now:
-                wakes.append(order.at)
-            elif job.state is not State.STAGING_IN:
-                turn = 1
-        elif isinstance(order, AdmitJob):
-            turn = 1
-        elif isinstance(order, _TIMED) and order.at is not None:
-            # What is due and still owed could not be done now: look again soon, not at once.
-            wakes.append(order.at if order.at > now else now + LOOK_AGAIN_S)
-    return turn, min(wakes, default=None)
+from drover.models import JobRecord
 
 
 class Writer:
@@ -82,7 +24,6 @@ class Writer:
         self._reader = reader
         self._sealer = sealer
         self._epoch = epoch
-        self._sealed: set[str] = set()
 
     # Journal and projection
 
@@ -130,82 +71,44 @@ class Writer:
 
     # Submission
 
-    def insert(self, drafts: Iterable[Draft], now: float) -> list[str]:
-        """Store jobs and arrays.
-
-        Args:
-            drafts: Taken as they come: what is made for one job is gone soon after, so that
-                the collector of garbage never meets it.
-            now: The instant, for what is due when.
-
-        Returns:
-            Their ids, in the order of *drafts*.
-        """
-        ids: list[str] = []
-        encode = SubmittedEncoder().encode
-        n = self._last_n()
-        seq = self._sql.execute(
+    def insert(self, batch: Batch) -> None:
+        """Store jobs and arrays."""
+        for digest, variables in batch.environments.items():
+            self._keep(digest, variables)
+        last_n = self._last_n()
+        last_seq = self._sql.execute(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)"
         ).fetchone()[0]
-        base: Mapping[str, str] | None = None
-        remaining = iter(drafts)
-        while piece := list(islice(remaining, _PIECE)):
-            facts: list[tuple[Any, ...]] = []
-            jobs: list[tuple[Any, ...]] = []
-            for job_id, draft in zip(new_ids(len(piece)), piece, strict=True):
-                seq += 1
-                event, env = draft.event, draft.event.spec.env
-                if draft.base is not base and draft.base is not None:
-                    base = draft.base
-                    self._keep(base)
-                text = encode(event, job_id, self._keep(env) if env else None)
-                facts.append((seq, n + 1, self._epoch, event.at, "Submitted", text))
-                ids.append(job_id)
-                n = self._add_rows(jobs, event, job_id, n + 1, seq, now=now)
-            self._sql.executemany(
-                "INSERT INTO journal (seq, n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?, ?)",
-                facts,
-            )
-            self._insert_jobs(jobs)
-        return ids
-
-    def _insert_jobs(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        fact = f"? + {last_seq}, ? + {last_n}, {self._epoch}"
         self._sql.executemany(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            f"INSERT INTO journal VALUES ({fact}, ?, 'Submitted', ?)",  # noqa: S608 - numbers
+            batch.facts,
         )
+        job = f"? + {last_n}, ?, ? + {last_seq}"
+        self._sql.executemany(
+            f"INSERT INTO jobs VALUES ({job}, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - numbers
+            batch.jobs,
+        )
+        for (first, job_id, number, *columns), event in batch.arrays:
+            self._insert_array(event, job_id, first + last_n, number + last_seq, columns)
+        for n, job_id, event in batch.marked:
+            self._index(event, job_id, n + last_n)
 
-    def _add_rows(
-        self,
-        rows: list[tuple[Any, ...]],
-        event: Submitted,
-        job_id: str,
-        first: int,
-        seq: int,
-        *,
-        now: float,
-    ) -> int:
-        """Add the row of a job, or store those of all elements of an array.
-
-        Returns:
-            The position of the last one.
-        """
-        spec = event.spec
-        changing = _changing(event, job_id, first, now)
-        fixed = (event.backend, as_sql(spec.label), spec.resources.priority, event.at)
-        size = 1
-        if spec.array is None:
-            rows.append((first, job_id, seq, None, None, *fixed, *changing))
-        else:
-            size = len(spec.array.indices)
-            self._insert_jobs(
-                (first + k, f"{job_id}.{index}", seq, job_id, index, *fixed, *changing)
-                for k, index in enumerate(spec.array.indices)
-            )
-        if spec.array is not None or spec.tags or spec.after:
-            self._index(spec, job_id, first, size, seq)
-        if event.key is not None:
-            self._sql.execute("INSERT INTO keys VALUES (?, ?)", (as_sql(event.key), job_id))
-        return first + size - 1
+    def _insert_array(
+        self, event: Submitted, array_id: str, first: int, seq: int, columns: Sequence[Any]
+    ) -> None:
+        assert event.spec.array is not None
+        indices = event.spec.array.indices
+        self._sql.execute(
+            "INSERT INTO arrays VALUES (?, ?, ?, ?)", (array_id, first, len(indices), seq)
+        )
+        self._sql.executemany(
+            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (first + k, f"{array_id}.{index}", seq, array_id, index, *columns)
+                for k, index in enumerate(indices)
+            ),
+        )
 
     def _last_n(self) -> int:
         """Give the largest position ever given: those of forgotten jobs are not used again."""
@@ -215,9 +118,9 @@ class Writer:
         ).fetchone()
         return int(row[0])
 
-    def _index(self, spec: JobSpec, job_id: str, first: int, size: int, seq: int) -> None:
-        if spec.array is not None:
-            self._sql.execute("INSERT INTO arrays VALUES (?, ?, ?, ?)", (job_id, first, size, seq))
+    def _index(self, event: Submitted, job_id: str, first: int) -> None:
+        spec = event.spec
+        size = 1 if spec.array is None else len(spec.array.indices)
         for tag in spec.tags:
             self._sql.executemany(
                 "INSERT OR IGNORE INTO tags VALUES (?, ?)",
@@ -228,20 +131,18 @@ class Writer:
                 "INSERT OR IGNORE INTO dependencies (n, on_id, condition) VALUES (?, ?, ?)",
                 ((first + k, dependency.job, dependency.condition.value) for k in range(size)),
             )
+        if event.key is not None:
+            self._sql.execute("INSERT INTO keys VALUES (?, ?)", (as_sql(event.key), job_id))
 
-    def _keep(self, variables: Mapping[str, str]) -> str:
-        digest = self._sealer.digest(variables)
-        if digest not in self._sealed:
-            known = self._sql.execute(
-                "SELECT 1 FROM environments WHERE digest = ?", (digest,)
-            ).fetchone()
-            if known is None:
-                self._sql.execute(
-                    "INSERT INTO environments VALUES (?, ?)",
-                    (digest, self._sealer.seal(digest, variables)),
-                )
-            self._sealed.add(digest)
-        return digest
+    def _keep(self, digest: str, variables: Mapping[str, str]) -> None:
+        known = self._sql.execute(
+            "SELECT 1 FROM environments WHERE digest = ?", (digest,)
+        ).fetchone()
+        if known is None:
+            self._sql.execute(
+                "INSERT INTO environments VALUES (?, ?)",
+                (digest, self._sealer.seal(digest, variables)),
+            )
 
     # Requests, dependencies, tokens
 
@@ -318,18 +219,3 @@ class Writer:
             )
             self._sql.execute("DELETE FROM keys WHERE id = ?", (array_id,))
             self._sql.execute("DELETE FROM arrays WHERE id = ?", (array_id,))
-
-
-# What makes a new record differ from the default, or lets it wait: most jobs have none of it.
-_unplain: Final = attrgetter("after", "hold", "inputs", "not_before", "deadline")
-_PLAIN: Final = ((), False, (), None, None)
-_NEW_ROW: Final = (State.NEW.value, 1, None, None, None, "{}")
-
-
-def _changing(event: Submitted, job_id: str, first: int, now: float) -> tuple[Any, ...]:
-    """Make the columns that change later, as they are at first."""
-    if _unplain(event.spec) == _PLAIN:
-        return _NEW_ROW
-    pristine = machine.create(event, job_id=job_id, n=first)
-    turn, wake_at = agenda(pristine, now)
-    return (pristine.state.value, turn, wake_at, None, None, encode_record(pristine))

@@ -51,8 +51,12 @@ if TYPE_CHECKING:
     from drover.session._aio import AsyncSession
 
 EngineMode = Literal["auto", "inline", "none"]
-PIECE: Final = 20_000
-"""Jobs in one transaction of `submit_many`: others may write in between."""
+FIRST: Final = 100
+"""Jobs in the first transaction of `submit_many`: two slots of short ones are busy with them while
+the next thousands are being stored.
+"""
+PIECE: Final = 2_000
+"""Jobs in each of the others: the engine writes in between."""
 
 
 class Session:
@@ -134,9 +138,12 @@ class Session:
         now = self.store.clock.time()
         with self.store.read() as reader:
             draft = submission.draft(submission.check(with_full_ids(spec, reader)), key, now)
+        batch = self.store.prepare([draft], now)
         with self.store.write() as (writer, reader):
-            known = None if key is None else same_as_before(reader, key, draft)
-            job_id = known or writer.insert([draft], now)[0]
+            job_id = None if key is None else same_as_before(reader, key, draft)
+            if job_id is None:
+                (job_id,) = batch.ids
+                writer.insert(batch)
         self.wake_engine()
         return JobArray(self, job_id) if spec.array is not None else Job(self, job_id)
 
@@ -149,11 +156,14 @@ class Session:
     ) -> list[Job | JobArray]:
         """Store many jobs. All specifications are checked before the first is stored.
 
+        The first ones are stored by themselves and run while the others are being stored.
+
         Returns:
             Handles in the order of *specs*.
 
         Raises:
             UserError: A specification cannot be; nothing was stored.
+            StoreError: The store cannot be written; what stood there already stays and runs.
         """
         submission = Submission(self, self._backend_name(backend), _fields_list(allow))
         specs = [as_spec(spec, {}) for spec in specs]
@@ -161,16 +171,18 @@ class Session:
         with self.store.read() as reader:
             checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
         out: list[Job | JobArray] = []
-        for start in range(0, len(checked), PIECE):
-            piece = checked[start : start + PIECE]
+        size = FIRST
+        while piece := checked[len(out) : len(out) + size]:
+            batch = self.store.prepare((submission.draft(spec, None, now) for spec in piece), now)
             with self.store.write() as (writer, _):
-                ids = writer.insert((submission.draft(spec, None, now) for spec in piece), now)
+                writer.insert(batch)
             out += [
                 Job(self, job_id) if spec.array is None else JobArray(self, job_id)
-                for job_id, spec in zip(ids, piece, strict=True)
+                for job_id, spec in zip(batch.ids, piece, strict=True)
             ]
-        if out:
-            self.wake_engine()
+            if size == FIRST or len(out) == len(checked):
+                self.wake_engine()
+            size = PIECE
         return out
 
     def plan(self, given: SpecLike, backend: str | None = None, **fields: Any) -> Plan:
