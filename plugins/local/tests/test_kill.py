@@ -17,7 +17,7 @@ from drover.errors import StaleEpochError
 from drover.models import Answer, Closing, Phase, Reason, Started, Verb, Verdict
 from drover_local import _ledger
 from drover_local._closed import ClosedTokens
-from drover_local._ledger import Ledger
+from drover_local._ledger import Ledger, note_of
 
 _WAIT = "while [ ! -e go ]; do sleep 0.02; done; exit 9"
 _TURNS = [("pid",), ("keeper",), ("pid", "keeper")]
@@ -211,7 +211,7 @@ def test_an_intent_without_result_is_lost_and_never_run(up: Bench) -> None:
     attempt = up.attempt("sh", "-c", "echo run >> runs")
     path = _ledger_after_death(up)
     ledger = Ledger(os.fsencode(path))
-    ledger.intend(attempt.token, b'{"native_id":"n"}', time.time(), 0)
+    ledger.intend(note_of(attempt.token, b'{"native_id":"n"}'), time.time(), 0)
     ledger.close()
     up.start()
     (answer,) = up.backend.drover_submit([attempt])
@@ -372,12 +372,12 @@ def test_the_ledger_grows_and_reuses_its_slots(tmp_path: Path) -> None:
     path = os.fsencode(file)
     ledger = Ledger(path)
     detail = json.dumps({"native_id": "n"}).encode()
-    indices = [ledger.intend(f"t{n}", detail, 1.0, 1) for n in range(3000)]
+    indices = [ledger.intend(note_of(f"t{n}", detail), 1.0, 1) for n in range(3000)]
     for index in indices[10:]:
         ledger.free(index)
     size = file.stat().st_size
     for n in range(2000):
-        ledger.intend(f"u{n}", detail, 1.0, 1)
+        ledger.intend(note_of(f"u{n}", detail), 1.0, 1)
     ledger.ended(indices[0], _ledger.EXITED, 256, 2.0)
     ledger.used(indices[0], 1.0, 2.0, 3.0, 4)
     ledger.explain(indices[1], "t1", "n", "x" * 5000)

@@ -7,11 +7,9 @@ slot waits for the engine, and tells what happened in batches: at once when litt
 
 import gc
 import os
-import selectors
 import signal
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, Final
 
 from drover_local._answers import Answers
@@ -22,6 +20,7 @@ from drover_local._job import Job
 from drover_local._ledger import Ledger
 from drover_local._orphans import OrphanReader, Tally
 from drover_local._place import Place
+from drover_local._poller import Poller
 from drover_local._recovery import Recovery
 from drover_local._runner import Runner
 from drover_local._spawn import Spawner
@@ -36,13 +35,13 @@ class Agent:
     """Everything of one agent, wired together."""
 
     def __init__(self, place: Place, keeper: int, tally: Tally) -> None:
-        self.selector = selectors.DefaultSelector()
+        self.poller = Poller()
         self.timers = Timers()
         self.keeper_gone = False
         self._dirty: dict[str, Job] = {}
         self._flushed = 0.0
         self._idle_since: float | None = None
-        self._wake = _wake_up_on_signals(self.selector)
+        self.poller.wake_up_on((signal.SIGCHLD, signal.SIGUSR1))
         home = os.open(place.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.runner = Runner(
             Ledger(place.path("ledger")),
@@ -53,33 +52,33 @@ class Agent:
         orphans = OrphanReader(place.path("orphans"))
         doubt = Doubt(keeper, tally, orphans, self.runner.ledger.entries)
         Recovery(
-            self.runner, self.timers, self.selector, orphans, doubt=doubt, output=place.output
+            self.runner, self.timers, self.poller, orphans, doubt=doubt, output=place.output
         ).run()
         answers = Answers(self.runner, ClosedTokens(place.path("closed")), keeper)
         self.answers = answers
-        self.desk = Desk(self.selector, answers.answer)
+        self.desk = Desk(self.poller, answers.answer)
         answers.desk = self.desk
         self._watch_keeper(keeper)
         self.desk.listen(place.address())
 
     def loop(self) -> None:
         """Work until there is nothing left to do and nobody who could bring more."""
+        wait, runner, run_timers = self.poller.wait, self.runner, self.timers.run
         while not self._may_leave():
-            for key, _ in self.selector.select(self._wait_s()):
-                key.data()
-            self.runner.reap()
-            self.timers.run()
-            self.runner.start_due()
-            self.runner.come_back()
-            self._flush()
+            wait(self._wait_s())
+            runner.reap()
+            run_timers()
+            if runner.slots.free_cpus > 0:
+                runner.start_due()
+            runner.come_back()
+            if self._dirty:
+                self._flush()
         self.desk.close()
 
     def _tell(self, job: Job) -> None:
         self._dirty[job.token] = job
 
     def _flush(self) -> None:
-        if not self._dirty:
-            return
         now = time.monotonic()
         if self._is_busy() and now - self._flushed < WINDOW_S:
             return
@@ -94,14 +93,15 @@ class Agent:
         return self.runner.running > 0 or len(self.runner.queue) > 0
 
     def _wait_s(self) -> float | None:
-        waits = [self.timers.wait_s()]
-        if self._dirty:
-            waits.append(max(0.0, self._flushed + WINDOW_S - time.monotonic()))
+        wait_s = self.timers.wait_s()
+        until = self._flushed + WINDOW_S if self._dirty else None
         if self._idle_since is not None:
-            idle_s = self.answers.idle_s
-            waits.append(max(0.0, self._idle_since + idle_s - time.monotonic()))
-        known = [wait for wait in waits if wait is not None]
-        return min(known) if known else None
+            # Then nothing waits to be told.
+            until = self._idle_since + self.answers.idle_s
+        if until is None:
+            return wait_s
+        left_s = max(0.0, until - time.monotonic())
+        return left_s if wait_s is None else min(wait_s, left_s)
 
     def _may_leave(self) -> bool:
         if self._is_busy() or self._dirty:
@@ -125,11 +125,11 @@ class Agent:
             return
 
         def gone() -> None:
-            self.selector.unregister(fd)
+            self.poller.unregister(fd)
             os.close(fd)
             self.keeper_gone = True
 
-        self.selector.register(fd, selectors.EVENT_READ, gone)
+        self.poller.register(fd, gone)
 
 
 def run(place: Place, keeper: int, tally: Tally, ready: Callable[[], Any]) -> int:
@@ -158,24 +158,3 @@ def _shut_inherited() -> None:
                 os.set_inheritable(int(name), False)
             except OSError:
                 continue
-
-
-def _only_wake(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: what counts is the byte in the pipe."""
-
-
-def _wake_up_on_signals(selector: selectors.BaseSelector) -> int:
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGUSR1):
-        signal.signal(number, _only_wake)
-
-    def drain() -> None:
-        try:
-            while len(os.read(reader, 4096)) == 4096:
-                pass
-        except BlockingIOError:
-            pass
-
-    selector.register(reader, selectors.EVENT_READ, drain)
-    return reader

@@ -1,13 +1,13 @@
 """The agent's side of the socket: who may speak, and in whose name."""
 
 import os
-import selectors
 import socket
 import struct
 from collections.abc import Callable
 from typing import Any, Final
 
 from drover_local._frames import Frame, FrameReader, pack
+from drover_local._poller import READ, WRITE, Poller
 
 _PIECE: Final = 256 * 1024
 Answer = Callable[["Connection", Frame], Frame | None]
@@ -16,15 +16,17 @@ Answer = Callable[["Connection", Frame], Frame | None]
 class Connection:
     """One engine, or somebody who only looks."""
 
-    def __init__(self, sock: socket.socket, selector: selectors.BaseSelector) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
         self.epoch = 0
         self.is_engine = False
         self.bases: dict[str, dict[bytes, bytes]] = {}
         """Environments this engine has sent, by digest."""
         self._sock = sock
-        self._selector = selector
+        self._poller = poller
         self._reader = FrameReader()
         self._out = bytearray()
+        self._is_full = False
+        """Whether the other side takes no more for now."""
 
     def receive(self) -> list[Frame] | None:
         """Read what has come, `None` if the other side is gone."""
@@ -55,22 +57,21 @@ class Connection:
         except OSError:
             # It is closed when its end is read.
             self._out.clear()
-        key = self._selector.get_key(self._sock)
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._out else 0)
-        if key.events != wanted:
-            self._selector.modify(self._sock, wanted, key.data)
+        if self._is_full != bool(self._out):
+            self._is_full = bool(self._out)
+            self._poller.modify(self._sock.fileno(), READ | WRITE if self._out else READ)
 
     def close(self) -> None:
         """Hang up."""
-        self._selector.unregister(self._sock)
+        self._poller.unregister(self._sock.fileno())
         self._sock.close()
 
 
 class Desk:
     """Listen, let in whom the socket belongs to, pass frames on."""
 
-    def __init__(self, selector: selectors.BaseSelector, answer: Answer) -> None:
-        self._selector = selector
+    def __init__(self, poller: Poller, answer: Answer) -> None:
+        self._poller = poller
         self._answer = answer
         self._listener: socket.socket | None = None
         self._connections: set[Connection] = set()
@@ -93,7 +94,7 @@ class Desk:
         listener.listen(64)
         listener.setblocking(False)
         self._listener = listener
-        self._selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._poller.register(listener.fileno(), self._accept)
 
     def welcome(self, connection: Connection) -> None:
         """Make a connection the engine's. An older engine's is closed."""
@@ -105,7 +106,7 @@ class Desk:
     def close(self) -> None:
         """Take no more connections and hang up."""
         if self._listener is not None:
-            self._selector.unregister(self._listener)
+            self._poller.unregister(self._listener.fileno())
             self._listener.close()
             self._listener = None
         for connection in list(self._connections):
@@ -121,12 +122,9 @@ class Desk:
             sock.close()
             return
         sock.setblocking(False)
-        connection = Connection(sock, self._selector)
+        connection = Connection(sock, self._poller)
         self._connections.add(connection)
-        self._selector.register(
-            sock, selectors.EVENT_READ | selectors.EVENT_WRITE, lambda: self._serve(connection)
-        )
-        connection.flush()
+        self._poller.register(sock.fileno(), lambda: self._serve(connection))
 
     def _serve(self, connection: Connection) -> None:
         if connection not in self._connections:

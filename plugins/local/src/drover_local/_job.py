@@ -1,6 +1,7 @@
 """One job as the agent sees it."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from drover_local._frames import encode
@@ -22,10 +23,10 @@ class Job:
 
     # Not attrs: the agent does without the import, and wait4 reports its size for small jobs.
     __slots__ = (
-        "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s", "halting",
-        "held", "index", "kill_at", "kill_leftovers", "mono_started", "native_id", "needs", "note",
-        "order", "passes", "phase", "pid", "pidfd", "reaped", "reaped_ns", "span", "started_at",
-        "stopping", "token", "vacated", "wall_time", "wall_timer", "what",
+        "actions", "affinity", "cause", "cpu_ids", "end", "environment", "gpus", "grace_s",
+        "halting", "held", "index", "kill_at", "kill_leftovers", "mono_started", "native_id",
+        "needs", "note", "order", "passes", "phase", "pid", "pidfd", "reaped", "reaped_ns", "shard",
+        "span", "started_at", "stopping", "token", "vacated", "wall_time", "wall_timer", "what",
     )  # fmt: skip
 
     def __init__(self, what: dict[str, Any], sequence: int) -> None:
@@ -56,7 +57,11 @@ class Job:
         self.started_at: float | None = None
         self.mono_started = 0.0
         self.note = b""
-        """What `detail` says, made ahead of its turn."""
+        """What the ledger is told before the spawn, made ahead of its turn."""
+        self.actions: Sequence[tuple[Any, ...]] = ()
+        """What opens its files in the child, made ahead too."""
+        self.shard = ""
+        """The folder of its output if that is all it needs, empty if it has files of its own."""
         self.vacated = False
         self.cause = NO_CAUSE
         self.kill_at: float | None = None
@@ -72,21 +77,30 @@ class Job:
         """Tell whether its main process is, or may be, there."""
         return self.phase in (RUNNING, SUSPENDED) and not self.reaped
 
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether it is held to anything while it runs."""
+        return self.wall_time is not None or self.needs.memory > 0
+
     def detail(self) -> bytes:
         """Write what a later agent needs in order to go on with a running job."""
         needs = self.needs
         # What `from_entry` takes for granted is left out: most jobs have nothing else.
         kept: dict[str, Any] = {"native_id": self.native_id}
-        special = (
-            ("cpus", needs.cpus, 1),
-            ("memory", needs.memory, 0),
-            ("gpu_ids", self.gpus, ()),
-            ("exclusive", needs.exclusive, False),
-            ("wall_time", self.wall_time, None),
-            ("grace_s", self.grace_s, GRACE_S),
-            ("kill_leftovers", self.kill_leftovers, False),
-        )
-        kept.update((name, value) for name, value, default in special if value != default)
+        if needs.cpus != 1:
+            kept["cpus"] = needs.cpus
+        if needs.memory:
+            kept["memory"] = needs.memory
+        if self.gpus:
+            kept["gpu_ids"] = self.gpus
+        if needs.exclusive:
+            kept["exclusive"] = True
+        if self.wall_time is not None:
+            kept["wall_time"] = self.wall_time
+        if self.grace_s != GRACE_S:
+            kept["grace_s"] = self.grace_s
+        if self.kill_leftovers:
+            kept["kill_leftovers"] = True
         return encode(kept)
 
     def row(self) -> list[Any]:

@@ -21,7 +21,9 @@ EXITED, LAUNCH_FAILED, LOST, NODE_LOST = range(4)
 _MAGIC: Final = b"DROVERL1"
 _HEAD: Final = struct.Struct("<8sQ64s")
 _FIXED: Final = struct.Struct("<BBBBiIQQddddddQHH")
-# Parts of it that are written together: by pid, by kind, by when it ended, by what it used.
+# Parts of it that are written together: by when it was noted, by pid, by kind, by when it ended,
+# by what it used.
+_NOTED: Final = struct.Struct("<QQd")
 _SPAWNED: Final = struct.Struct("<IQQdd")
 _ENDED: Final = struct.Struct("<Bi")
 _AT: Final = struct.Struct("<d")
@@ -98,8 +100,13 @@ class Ledger:
         self._boot = boot_id()
         struct.pack_into("<64s", self._map, 16, self._boot.encode("ascii"))
 
-    def intend(self, token: str, detail: bytes, at: float, after_ns: int) -> int:
-        """Note that *token* is about to be spawned.
+    def intend(self, note: bytes, at: float, after_ns: int) -> int:
+        """Note that a token is about to be spawned.
+
+        Args:
+            note: What `note_of` made.
+            at: The time.
+            after_ns: The time of the boot's clock.
 
         Returns:
             The entry's index.
@@ -110,16 +117,9 @@ class Ledger:
         if not self._free:
             self._extend()
         index = self._free.pop()
-        name = token.encode("ascii")
         offset = _START + index * _SLOT
-        room = _SLOT - _FIXED.size - len(name)
-        detail = detail if len(detail) <= room else b"{}"
-        start = offset + _FIXED.size
-        self._map[start : start + len(name) + len(detail)] = name + detail
-        _FIXED.pack_into(
-            self._map, offset, FREE, 0, 0, 0, 0, 0, after_ns, 0, at, 0.0, 0.0, 0.0, 0.0, 0.0, 0,
-            len(name), len(detail),
-        )  # fmt: skip
+        self._map[offset : offset + len(note)] = note
+        _NOTED.pack_into(self._map, offset + 12, after_ns, 0, at)
         self._map[offset] = INTENT
         return index
 
@@ -209,6 +209,17 @@ class Ledger:
         self._map = mmap.mmap(self._fd, size)
         first = (old - _START) // _SLOT
         self._free.extend(range(first + _GROW - 1, first - 1, -1))
+
+
+def note_of(token: str, detail: bytes) -> bytes:
+    """Make an entry as it is before the spawn, but for the time, which comes with `intend`."""
+    name = token.encode("ascii")
+    room = _SLOT - _FIXED.size - len(name)
+    detail = detail if len(detail) <= room else b"{}"
+    fixed = _FIXED.pack(
+        FREE, 0, 0, 0, 0, 0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, len(name), len(detail)
+    )
+    return fixed + name + detail
 
 
 def _message(native_id: str, text: str) -> bytes:

@@ -7,7 +7,6 @@ information; where neither can tell, the job is LOST, whatever seems likely.
 
 import fcntl
 import os
-import selectors
 import struct
 import time
 from typing import Any, Final
@@ -19,6 +18,7 @@ from drover_local._ledger import ENDED as NOTED_END
 from drover_local._ledger import EXITED, INTENT, LOST, NODE_LOST, RUNNING, Entry
 from drover_local._orphans import OrphanReader
 from drover_local._place import kept_name
+from drover_local._poller import Poller
 from drover_local._runner import Runner
 from drover_local._timers import Timers
 
@@ -41,7 +41,7 @@ class Recovery:
         self,
         runner: Runner,
         timers: Timers,
-        selector: selectors.BaseSelector,
+        poller: Poller,
         orphans: OrphanReader,
         *,
         doubt: Doubt,
@@ -49,7 +49,7 @@ class Recovery:
     ) -> None:
         self._runner = runner
         self._timers = timers
-        self._selector = selector
+        self._poller = poller
         self._orphans = orphans
         self._doubt = doubt
         self._output = output
@@ -156,14 +156,14 @@ class Recovery:
             job.pidfd = -1
             self._ask(job, 0)
             return
-        self._selector.register(job.pidfd, selectors.EVENT_READ, lambda: self._gone(job))
+        self._poller.register(job.pidfd, lambda: self._gone(job))
 
     def _stop_again(self, job: Job) -> None:
         if job.is_up:
             self._runner.stopper.begin(job, job.cause, 0.0)
 
     def _gone(self, job: Job) -> None:
-        self._selector.unregister(job.pidfd)
+        self._poller.unregister(job.pidfd)
         self._ask(job, 0)
 
     def _ask(self, job: Job, attempt: int) -> None:

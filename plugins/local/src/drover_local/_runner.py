@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from drover_local._identity import boot_ns
 from drover_local._job import ENDED, QUEUED, RUNNING, SUSPENDED, Job, end_of
-from drover_local._ledger import EXITED, LAUNCH_FAILED, Ledger
+from drover_local._ledger import EXITED, LAUNCH_FAILED, Ledger, note_of
 from drover_local._limits import Limits
 from drover_local._slots import Queue, Slots
 from drover_local._spawn import LaunchError, NoRoomError, Spawner
@@ -25,7 +25,10 @@ _HALT_S: Final = 2.0
 _HALT_LOOK_S: Final = 0.005
 # What os.fsencode does, without its look at what it was given.
 _CODEC: Final = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+_LOOK: Final = os.WEXITED | os.WNOHANG | os.WNOWAIT
 Usage = tuple[float, float, float, int]
+_NOTHING: Final[dict[Any, Any]] = {}
+"""What is left of the description of a job that has started. Never changed."""
 
 
 class Runner:
@@ -63,13 +66,14 @@ class Runner:
 
     def prepare(self, job: Job) -> None:
         """Make ahead of its turn what a job needs for its start: a slot waits for what is not."""
+        self._spawner.prepare(job)
         if job.needs.gpus:
             return
         try:
             job.environment = _environment(job)
         except UnicodeEncodeError:
             return  # Its start meets the same, and says so.
-        job.note = job.detail()
+        job.note = note_of(job.token, job.detail())
 
     def come_back(self) -> None:
         """Stand in no job's directory while nothing is started."""
@@ -79,45 +83,48 @@ class Runner:
         """Collect every child that has ended."""
         while True:
             try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                found = os.waitid(os.P_ALL, 0, _LOOK)
             except ChildProcessError:
                 return
             if found is None:
                 return
-            now = time.time()
-            job = self._by_pid.pop(found.si_pid, None)
-            if job is not None:
-                # Before the reap: an agent that is killed here leaves the status to be found.
-                self.ledger.ended(job.index, EXITED, _status(found), now)
-            _, status, usage = os.wait4(found.si_pid, 0)
-            if job is not None:
-                self.main_ended(job, now, status, _used(job, usage))
+            pid, now = found.si_pid, time.time()
+            job = self._by_pid.pop(pid, None)
+            if job is None:
+                os.wait4(pid, 0)
+                continue
+            # Before the reap: an agent that is killed here leaves the status to be found.
+            self.ledger.ended(job.index, EXITED, _status(found), now)
+            _, status, usage = os.wait4(pid, 0)
+            self.main_ended(job, now, status, _used(job, usage))
 
     def main_ended(self, job: Job, at: float, status: int, usage: Usage | None) -> None:
         """Take the end of a job's main process; its status is in the ledger already."""
-        if not job.stopping and not job.kill_leftovers:
+        alone = not job.stopping and not job.kill_leftovers
+        if alone:
             # First of all: what follows is done while the next job starts.
             self._vacate(job)
         if usage is not None:
             self.ledger.used(job.index, *usage)
         job.reaped = True
+        if alone:
+            self.finish(job, [EXITED, at, status, job.cause, usage, "", ()])
+            return
         job.reaped_ns = boot_ns()
         job.what = {"at": at, "status": status, "usage": usage}
         if job.stopping:
             self.stopper.main_ended(job)
-        elif job.kill_leftovers:
-            self.stopper.sweep(job)
         else:
-            self.finish(job, end_of(EXITED, at, status=status, cause=job.cause, usage=usage))
+            self.stopper.sweep(job)
 
     def finish(self, job: Job, end: list[Any]) -> None:
         """Settle a job's end; it stays known until the engine has made that durable."""
         self._vacate(job)
         job.phase = ENDED
         job.end = end
-        job.what = {}
-        job.environment = {}
-        self.limits.drop(job)
+        job.what = job.environment = _NOTHING
+        if job.is_limited:
+            self.limits.drop(job)
         self._tell(job)
 
     def _vacate(self, job: Job) -> None:
@@ -127,7 +134,8 @@ class Runner:
         job.vacated = True
         self.running -= 1
         self.slots.give_back(job.needs, job.gpus)
-        self.slots.unbind(job.cpu_ids)
+        if job.cpu_ids:
+            self.slots.unbind(job.cpu_ids)
         self.start_due()
 
     def take_over(self, job: Job) -> None:
@@ -175,10 +183,10 @@ class Runner:
         job.gpus = self.slots.take(job.needs)
         if job.affinity:
             job.cpu_ids = self.slots.bind(job.needs.cpus, self._cpus)
-        job.mono_started = time.monotonic()
-        after, now = boot_ns(), time.time()
+        note = job.note or note_of(job.token, job.detail())
+        job.mono_started, after, now = time.monotonic(), boot_ns(), time.time()
         try:
-            job.index = self.ledger.intend(job.token, job.note or job.detail(), now, after)
+            job.index = self.ledger.intend(note, now, after)
         except OSError as exc:
             self._stall(job, f"the ledger cannot grow: {exc.strerror}")
             return
@@ -202,12 +210,12 @@ class Runner:
             letter = ascii(exc.object[exc.start : exc.end])
             self._not_launched(job, f"text with {letter} cannot be written in {exc.encoding} here")
             return
-        job.started_at = time.time()
-        job.pid, job.span = pid, (after, boot_ns())
-        self.ledger.spawned(job.index, pid, job.span, job.started_at)
+        job.pid, job.started_at, job.span = pid, now, (after, boot_ns())
+        self.ledger.spawned(job.index, pid, job.span, now)
         self._by_pid[pid] = job
-        job.environment, job.what, job.note = {}, {}, b""
-        if job.wall_time is not None or job.needs.memory:
+        job.what = job.environment = _NOTHING
+        job.note, job.actions = b"", ()
+        if job.is_limited:
             self.limits.watch(job)
         self._tell(job)
 

@@ -38,12 +38,25 @@ class Spawner:
         self._shards: set[str] = set()
         self._found: dict[tuple[str, str], tuple[float, str]] = {}
         self._away = False
-        # What is handled is reset by the execution itself; each one named here costs a call.
-        self._ignored = [
-            number
-            for number in signal.valid_signals()
-            if signal.getsignal(number) is signal.SIG_IGN
-        ]
+        # The C library asks the kernel about each one that is not named before it resets it.
+        self._signals = tuple(signal.valid_signals())
+
+    @staticmethod
+    def prepare(job: Job) -> None:
+        """Make ahead of its turn what opens a job's files in the child."""
+        what = job.what
+        out, err = what["stdout"], what.get("stderr")
+        job.actions = (
+            (os.POSIX_SPAWN_OPEN, 0, what.get("stdin", "/dev/null"), os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, out, _OUTPUT, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2)
+            if err is None
+            else (os.POSIX_SPAWN_OPEN, 2, err, _OUTPUT, 0o600),
+        )
+        shard = out[: out.rfind("/")]
+        if "stdin" not in what and (err is None or err[: err.rfind("/")] == shard):
+            # Where others' output has gone nothing is to be made or looked at.
+            job.shard = shard
 
     def spawn(self, job: Job) -> int:
         """Start a job's command in a session of its own.
@@ -56,17 +69,18 @@ class Spawner:
             LaunchError: It does not run and will not.
         """
         what = job.what
-        cwd = what["cwd"]
         try:
-            os.chdir(cwd)
+            os.chdir(what["cwd"])
         except OSError as exc:
-            raise LaunchError(f"working directory {_show(cwd)}: {_why(exc)}") from None
+            raise LaunchError(f"working directory {_show(what['cwd'])}: {_why(exc)}") from None
         self._away = True
-        if "stdin" in what or not self._is_usual(what):
+        if job.shard not in self._shards:
             self._make_shards(what)
             for name in ("stdin", "stdout", "stderr"):
                 self._refuse_no_file(name, what.get(name))
-        path = self._resolve(what["argv"][0], job.environment)
+        path: str = what["argv"][0]
+        if "/" not in path:
+            path = self._resolve(path, job.environment)
         try:
             return self._start(path, what, job)
         except OSError:
@@ -76,7 +90,8 @@ class Spawner:
         except ValueError as exc:
             raise LaunchError(f"command {_show(path)}: {exc}") from None
         self._make_shards(what)
-        path = self._resolve(what["argv"][0], job.environment)
+        if "/" not in what["argv"][0]:
+            path = self._resolve(what["argv"][0], job.environment)
         try:
             return self._start(path, what, job)
         except OSError as exc:
@@ -97,37 +112,28 @@ class Spawner:
             self._away = False
 
     def _start(self, path: str, what: dict[str, Any], job: Job) -> int:
-        actions: list[tuple[Any, ...]] = [
-            (os.POSIX_SPAWN_OPEN, 0, what.get("stdin", "/dev/null"), os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, what["stdout"], _OUTPUT, 0o600),
-        ]
-        if "stderr" in what:
-            actions.append((os.POSIX_SPAWN_OPEN, 2, what["stderr"], _OUTPUT, 0o600))
-        else:
-            actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
-        bound = os.sched_getaffinity(0) if job.cpu_ids else None
-        if bound is not None:
-            # The child inherits it, so that not even its first thread runs elsewhere.
-            os.sched_setaffinity(0, job.cpu_ids)
-        try:
-            return os.posix_spawn(
-                path,
-                what["argv"],
-                job.environment,
-                file_actions=actions,
-                setsid=True,
-                setsigmask=(),
-                setsigdef=self._ignored,
-            )
-        finally:
-            if bound is not None:
-                os.sched_setaffinity(0, bound)
+        if job.cpu_ids:
+            return self._start_bound(path, what, job)
+        return os.posix_spawn(
+            path,
+            what["argv"],
+            job.environment,
+            file_actions=job.actions,
+            setsid=True,
+            setsigmask=(),
+            setsigdef=self._signals,
+        )
 
-    def _is_usual(self, what: dict[str, Any]) -> bool:
-        """Tell whether its output goes where others' has gone, so that nothing is to be made."""
-        out, err = what["stdout"], what.get("stderr")
-        shard = out[: out.rfind("/")]
-        return shard in self._shards and (err is None or err[: err.rfind("/")] == shard)
+    def _start_bound(self, path: str, what: dict[str, Any], job: Job) -> int:
+        cpu_ids, job.cpu_ids = job.cpu_ids, ()
+        bound = os.sched_getaffinity(0)
+        # The child inherits it, so that not even its first thread runs elsewhere.
+        os.sched_setaffinity(0, cpu_ids)
+        try:
+            return self._start(path, what, job)
+        finally:
+            job.cpu_ids = cpu_ids
+            os.sched_setaffinity(0, bound)
 
     def _make_shards(self, what: dict[str, Any]) -> None:
         for path in (what["stdout"], what.get("stderr", "")):
