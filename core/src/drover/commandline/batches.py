@@ -84,6 +84,9 @@ class TaskSettings:
     """Variables that every command gets."""
     shared_signals: Sequence[int] = ()
     """Signals that the scheduler sends to every process of a job: not passed on once more."""
+    keeps_wall_time: bool = True
+    """Whether the wrapper ends a command at its wall time, to the second; schedulers count minutes,
+    and look at the clock now and then."""
     launchers: Mapping[str, Sequence[str]] = field(factory=dict[str, Sequence[str]])
     """What stands before the command, by the name of the launcher."""
 
@@ -170,6 +173,8 @@ class Batches:
         for name in _FALSE_UNLESS_SAID:
             if getattr(spec, name):
                 task[name] = True
+        if spec.resources.wall_time is not None and self._settings.keeps_wall_time:
+            task["wall_time"] = spec.resources.wall_time
         for name in ("pre_launch", "post_launch"):
             if getattr(spec, name):
                 task[name] = getattr(spec, name)

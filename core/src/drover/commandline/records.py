@@ -127,6 +127,8 @@ def _report(record: dict[str, Any]) -> EndReport:
     reason = None
     if started is Started.NO and signal is None:
         reason = Reason.LAUNCH_FAILED
+    elif record.get("over") is True:
+        reason = Reason.WALL_TIME
     return EndReport(
         source=Source.EXIT_RECORD,
         at=float(record["ended_at"]),

@@ -50,6 +50,10 @@ FORWARDED = tuple(
 )
 KILLER = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2))
 """Asks the wrapper to kill its command: schedulers that are asked to KILL send TERM first."""
+TICK_S = 5.0
+"""Between two looks at the clock while a wall time runs: how a stop of all processes is noticed."""
+GRACE_S = 10.0
+"""Between TERM and KILL for a command that is over its wall time."""
 PATIENCE_S = (0.1, 1.0, 5.0, 15.0, 30.0)
 """Delays between tries to write an exit record: without it nobody knows the true end."""
 ENDING = frozenset([KILLER, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
@@ -394,9 +398,15 @@ def _script_path(task: Mapping[str, Any], name: str) -> bytes:
 class Runner:
     """Start the command, pass signals on to it, reap it."""
 
-    def __init__(self, own_session: bool, shared: Sequence[int] = ()) -> None:
+    def __init__(
+        self, own_session: bool, shared: Sequence[int] = (), wall_time: Optional[float] = None
+    ) -> None:
         self.own_session = own_session
         self.shared = frozenset(shared)
+        self.wall_time = wall_time
+        self.is_over = False
+        """Whether the wall time has passed, and TERM was sent for it."""
+        self._deadline = self._tick_at = 0.0
         self.child = 0
         self.early: List[int] = []
         for number in (*FORWARDED, KILLER):
@@ -436,6 +446,31 @@ class Runner:
             close_all(handles)
         while self.early:
             self._pass_on(self.early.pop(0))
+        if self.wall_time is not None:
+            signal.signal(signal.SIGALRM, self._look_at_clock)
+            self._deadline = time.monotonic() + self.wall_time
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        now = time.monotonic()
+        wait_s = max(0.001, min(TICK_S, self._deadline - now))
+        self._tick_at = now + wait_s
+        signal.setitimer(signal.ITIMER_REAL, wait_s)
+
+    def _look_at_clock(self, _number: int, _frame: Optional[FrameType]) -> None:
+        """End the command when its time is over; time in which all was stopped does not count."""
+        now = time.monotonic()
+        if now - self._tick_at > 1.0:
+            self._deadline += now - self._tick_at
+        if now < self._deadline:
+            self._set_alarm()
+        elif self.child and not self.is_over:
+            self.is_over = True
+            self._pass_on(signal.SIGTERM)
+            self._deadline = now + GRACE_S
+            self._set_alarm()
+        elif self.child:
+            self._pass_on(signal.SIGKILL)
 
     def reap(self) -> Tuple[int, resource.struct_rusage]:
         """Wait for the end of the command: its wait status and its resource usage."""
@@ -528,7 +563,7 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
         write_whole(folder, f"start.{restart}.json", started)
     spread(task)
     status, used = runner.reap()
-    record.update(ending(status), started="yes", ended_at=time.time())
+    record.update(ending(status), started="yes", ended_at=time.time(), over=runner.is_over)
     record["usage"] = {
         "cpu_user_s": used.ru_utime,
         "cpu_system_s": used.ru_stime,
@@ -654,7 +689,9 @@ def of_list(path: str, index: str, native_id: str, restart: str = "") -> int:
 
 def claim_and_run(folder: str, task: Json, native_id: str, restart: int) -> int:
     """Run a task if its claim is to be had. Gives the exit code of the process."""
-    runner = Runner(bool(task.get("own_session")), task.get("shared_signals", ()))
+    runner = Runner(
+        bool(task.get("own_session")), task.get("shared_signals", ()), task.get("wall_time")
+    )
     try:
         claim = claim_start(folder, task, native_id, restart)
     except Unrun as error:

@@ -66,8 +66,6 @@ class Capabilities:
     """Deadline of a hook in seconds where 60 does not fit, by the hook's name."""
     cancel_grace_s: float = 10.0
     """Seconds between TERM and KILL where the request does not say."""
-    wall_time_slack_s: float = 0.0
-    """Seconds by which a wall time may be overrun: some count in minutes."""
     environment: tuple[str, ...] = ()
     """Variables that the system gives to every job; the beginnings of their names."""
     known_bad: frozenset[str] = frozenset()

@@ -118,10 +118,10 @@ class Checks:
         self.end(job)
         return job
 
-    def end(self, job: Job, slack_s: float = 0.0) -> Outcome:
+    def end(self, job: Job) -> Outcome:
         """Wait for the end of a job; fail with its story if it does not come."""
         try:
-            return job.wait(self.timeout_s + slack_s)
+            return job.wait(self.timeout_s)
         except WaitTimeoutError as error:
             pytest.fail(f"{error}\n{self.story(job)}")
 

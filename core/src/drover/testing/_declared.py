@@ -148,9 +148,8 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         resources = Resources(wall_time=1.0)
         self.need_field(resources=resources)
         job, name = self.witnessed("wall", ("/bin/sleep", "600"), resources=resources)
-        slack_s = self.capabilities.wall_time_slack_s
 
-        assert self.end(job, slack_s).reason is Reason.WALL_TIME, self.story(job)
+        assert self.end(job).reason is Reason.WALL_TIME, self.story(job)
         assert job.state is State.FAILED, self.story(job)
         assert self.native_state(name) == "gone"
 

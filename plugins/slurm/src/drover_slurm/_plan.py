@@ -14,7 +14,7 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 EMULATED: Final[Mapping[str, str]] = {
     "resources.priority": "by --nice: anybody may go back, only operators may go ahead",
-    "resources.wall_time": "Slurm counts in whole minutes, rounded up",
+    "resources.wall_time": "kept to the second by drover; Slurm's own limit is in whole minutes",
     "resources.disk": "by --tmp: asked of the node's TmpDisk, not kept free",
     "inputs": "drover copies them: the working directory is seen from here and from the nodes",
     "outputs": "drover copies them: the working directory is seen from here and from the nodes",

@@ -91,7 +91,6 @@ class Slurm:
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
             cancel_grace_s=30.0,
-            wall_time_slack_s=120.0,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 120.0, "drover_control": 120.0},
         )
