@@ -97,6 +97,10 @@ class Calls:
         def then(answer: Sequence[SubmitAnswer] | None, error: DroverError | None) -> None:
             told = {row.token: row for row in answer or ()}
             why = str(error) if error else "the backend said nothing about it"
+            if any(row.answer is Answer.REFUSED and row.retryable for row in told.values()):
+                runtime.turned_away()
+            elif told:
+                runtime.taken()
             for token in tokens:
                 row = told.get(token) or SubmitAnswer(
                     token=token, answer=Answer.UNKNOWN, message=why

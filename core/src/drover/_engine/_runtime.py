@@ -70,6 +70,11 @@ class Runtime:
         """When a window that is nearly full may be filled up, on the monotonic clock."""
         self._put_off = False
         """Whether jobs wait for that."""
+        self._away_s = 0.0
+        """How long to wait after the last submission that was turned away; grows by two."""
+        self._away_until = 0.0
+        self._probe: int | None = None
+        """After that, how many may be tried at once; grows by two while they are taken."""
         self._clock = clock
         self._start_at = clock.monotonic()
         self._delay_s = FIRST_DELAY_S
@@ -171,12 +176,41 @@ class Runtime:
 
     def room(self, unstarted: int) -> int:
         """Say how many more attempts it wants now."""
+        if self._is_away or (self._probe is not None and self.under_way.get("drover_submit")):
+            return 0
+        most = MOST_TURNS if self._probe is None else self._probe
         window = self.capabilities.window
         if window is None:
-            return MOST_TURNS
-        room = max(0, min(MOST_TURNS, window - unstarted))
+            return most
+        room = max(0, min(most, window - unstarted))
         self._put_off = 0 < room * 4 < window and self._clock.monotonic() < self._refill_at
         return 0 if self._put_off else room
+
+    @property
+    def _is_away(self) -> bool:
+        return self._clock.monotonic() < self._away_until
+
+    def turned_away(self) -> None:
+        """Hand nothing over for a while: it has said that it takes no more now.
+
+        Else all that wait would be tried, and written down as tried, every few seconds.
+        """
+        if self._is_away:
+            return
+        self._away_s = min(LONGEST_DELAY_S, max(self.capabilities.poll_s * 2, self._away_s * 2))
+        self._away_until = self._clock.monotonic() + self._away_s
+        self._probe = 1
+
+    def taken(self) -> None:
+        """Note that it took what it was given: try more of them."""
+        if self._probe is not None and not self._is_away:
+            self._away_s = 0.0
+            self._probe = None if self._probe >= MOST_TURNS else self._probe * 2
+
+    def has_moved(self) -> None:
+        """Note that jobs have started or ended: what was full may have room."""
+        soon = self._clock.monotonic() + self.capabilities.poll_s
+        self._away_until = min(self._away_until, soon)
 
     def handed_over(self) -> None:
         """Note that it was given attempts."""
@@ -197,6 +231,8 @@ class Runtime:
             times.append(self.next_look)
         if self._put_off:
             times.append(self._refill_at)
+        if self._is_away:
+            times.append(self._away_until)
         times.extend(
             deadline
             for lane in (self.control, self.data)

@@ -79,6 +79,8 @@ class Watching:
             runtime.looked_at = self._engine.tick
             runtime.rest_s = answer.rest_s
             changed = self.take_in(runtime, answer.observations)
+            if changed:
+                runtime.has_moved()
             if answer.complete:
                 self._absent(runtime, before, answer.observations)
             self._next_look(runtime, changed=changed)

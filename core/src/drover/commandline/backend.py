@@ -16,6 +16,7 @@ from drover.commandline.news import NewsReader
 from drover.commandline.scheduler import Known, Scheduler, Submission
 from drover.commandline.talking import converse
 from drover.commandline.tasks import install_wrapper, output_path, read_chunk
+from drover.commandline.tokens import attempt_path
 from drover.errors import DroverError, UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
@@ -162,13 +163,19 @@ class CommandLineBackend:
         self, attempt: Attempt, stream: Stream, offset: int, size: int
     ) -> Chunk | None:
         """Read a piece of a file."""
-        path = output_path(self.context.attempt_dir(attempt), attempt, stream)
-        return read_chunk(path, offset, size)
+        place = self.batches.place(attempt.token)
+        if place is None:
+            return None
+        return read_chunk(output_path(place.folder, attempt, stream), offset, size)
 
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool:
-        """Let go of the lists of which no task is left."""
+        """Delete what wrappers wrote, and the lists of which no task is left."""
         self.batches.forget(attempt.token for attempt in attempts)
+        for attempt in attempts:
+            path = attempt_path(self.context.home, attempt.job_id, attempt.number)
+            for folder in path.parent.glob("*"):
+                _clear(folder)
         return True
 
     @hookimpl
@@ -195,6 +202,7 @@ class CommandLineBackend:
             folder=place.folder,
             key=place.key,
             index=place.index,
+            size=place.size,
             label=attempt.spec.label,
             native_id=attempt.native_id,
             submitted_at=attempt.submitted_at,
@@ -208,6 +216,7 @@ class CommandLineBackend:
             folder=place.folder,
             key=place.key,
             index=place.index,
+            size=place.size,
             label="",
             native_id="",
         )
@@ -216,7 +225,10 @@ class CommandLineBackend:
 
     def _submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
         try:
-            folders = [self.context.attempt_dir(attempt) for attempt in attempts]
+            folders = [
+                attempt_path(self.context.home, attempt.job_id, attempt.number)
+                for attempt in attempts
+            ]
             wrapper = install_wrapper(self.folder)
             batch = self.batches.make(attempts, folders)
         except OSError as exc:
@@ -268,8 +280,11 @@ class CommandLineBackend:
         if request.grace_s is not None and request.verb is Verb.CANCEL:
             now = self.context.clock.monotonic()
             self._kill_at[token] = (now + request.grace_s, order)
-        folder = self.context.attempt_dir(order.attempt)
-        closed = claims.close(folder, f"{request.verb} by {request.by}")
+        place = self.batches.place(token)
+        if place is None:
+            return False
+        why = f"{request.verb} by {request.by}"
+        closed = claims.close(place.folder, why, durable=False)
         return closed.closing is Closing.CLOSED
 
     def _control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
@@ -364,3 +379,14 @@ def _owner(folder: Path) -> str | None:
     """Give the native id that has begun, or came to begin, the attempt."""
     starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
     return starts[-1].native_id if starts else None
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an attempt left behind, save the claims of one that was closed: they last."""
+    entries = claims.read(folder)
+    is_closed = any(entry.kind is claims.EntryKind.CLOSED for entry in entries)
+    for path in folder.iterdir():
+        if not (is_closed and path.name.startswith("claim.")):
+            path.unlink(missing_ok=True)
+    if not is_closed:
+        folder.rmdir()

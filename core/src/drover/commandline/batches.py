@@ -108,7 +108,9 @@ class Batches:
         return self._folder / _NEWS
 
     def make(self, attempts: Sequence[Attempt], folders: Sequence[Path]) -> Batch:
-        """Write down a submission of these attempts, whose folders are there.
+        """Write down a submission of these attempts.
+
+        Their folders need not be there: the wrapper makes them.
 
         Raises:
             OSError: It could not be written, and must not be handed over.
@@ -197,10 +199,19 @@ class Batches:
             del self._places[token]
             left = self._left[place.key]
             left.discard(token)
-            if not left:
-                del self._left[place.key]
-                for ending in (_ENDING, _LOG):
-                    (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
+            if left:
+                self._strike(place)
+                continue
+            del self._left[place.key]
+            for ending in (_ENDING, _LOG, _ENDING + wrapper.STRUCK):
+                (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
+
+    def _strike(self, place: Place) -> None:
+        """Let a task never be run any more, also where its folder is gone."""
+        path = self._folder / f"{place.key}{_ENDING}{wrapper.STRUCK}"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(f"{place.index}\n")
 
     def _add(self, key: str, members: Sequence[tuple[str, str]]) -> None:
         size = len(members)

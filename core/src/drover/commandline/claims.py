@@ -104,12 +104,14 @@ def take(folder: Path, owner: Owner, *, requeue: bool = False) -> Taking:
     return Taking(entry=_entry(mine) if mine else None, why=why)
 
 
-def close(folder: Path, why: str) -> Closed:
+def close(folder: Path, why: str, *, durable: bool = True) -> Closed:
     """Shut the attempt: no start may follow. Closing twice gives the same answer.
 
     Args:
         folder: The attempt's folder; made if it is missing.
         why: Who closes it and for what, for people.
+        durable: Whether it must outlive a power cut. Not where the job is taken from the queue
+            as well.
 
     Returns:
         Closed, taken by an earlier start, or unknown. Never a guess.
@@ -120,6 +122,7 @@ def close(folder: Path, why: str) -> Closed:
             str(folder),
             {"kind": "closed", "why": why, "at": time.time(), "host": os.uname().nodename},
             lambda seen: "closed already" if seen[-1]["kind"] == "closed" else "",
+            durable,
         )
     except OSError as error:
         return Closed(closing=Closing.UNKNOWN, message=str(error))

@@ -50,6 +50,8 @@ class Known:
     """Of its submission; it stands in what the scheduler keeps of the job."""
     index: int
     """In its submission, from 0."""
+    size: int
+    """How many attempts that has."""
     label: str
     native_id: str
     submission: str = ""

@@ -38,6 +38,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 VERSION = 1
 TASK = "task.json"
+STRUCK = ".struck"
+"""Ending of a file beside a list, with the indices of tasks that must not be run any more."""
 UNRUN_EXIT = 118
 """Exit code of a wrapper that ran nothing. Free in sysexits.h, shells, Slurm and Grid Engine."""
 MASKED_EXIT = 98
@@ -77,15 +79,16 @@ class LaunchError(Exception):
 # --- files -------------------------------------------------------------------------------------
 
 
-def write_new(path: str, content: Mapping[str, Any]) -> None:
+def write_new(path: str, content: Mapping[str, Any], durable: bool = True) -> None:
     """Write JSON to a file that must not exist, private to the user and on the disk."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), 0o600)
             file.write(json.dumps(content, sort_keys=True).encode("ascii") + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
     except OSError:
         _unlink(path)
         raise
@@ -139,7 +142,10 @@ def _unlink(path: str) -> None:
 
 
 def append_claim(
-    folder: str, entry: Mapping[str, Any], refusal: Callable[[Sequence[Json]], str]
+    folder: str,
+    entry: Mapping[str, Any],
+    refusal: Callable[[Sequence[Json]], str],
+    durable: bool = True,
 ) -> Tuple[Optional[Json], List[Json], str]:
     """Put *entry* at the first free place, unless what stands before it forbids.
 
@@ -147,6 +153,7 @@ def append_claim(
         folder: The attempt's folder.
         entry: What to write, without a nonce.
         refusal: Given the entries before the free place, says why not; "" to go on.
+        durable: Whether it must outlive a power cut.
 
     Returns:
         The entry as it stands, or `None`; those before it, oldest first; why it was refused.
@@ -156,13 +163,14 @@ def append_claim(
     """
     nonce = os.urandom(16).hex()
     draft = os.path.join(folder, ".claim-" + nonce)
-    write_new(draft, dict(entry, version=VERSION, nonce=nonce))
+    write_new(draft, dict(entry, version=VERSION, nonce=nonce), durable)
     seen: List[Json] = []
     try:
         while True:
             found = read_claim(folder, len(seen)) or _link(draft, folder, len(seen))
             if found["nonce"] == nonce:
-                sync_folder(folder)
+                if durable:
+                    sync_folder(folder)
                 return found, seen, ""
             seen.append(found)
             why = refusal(seen)
@@ -306,6 +314,7 @@ def read_listed_task(path: str, index: int) -> Json:
         task = dict(head["common"], **entry)
         token, folder = head["members"][index]
         task.update(version=head["version"], env=own, token=str(token), folder=str(folder))
+        make_folder(path, index, os.fsdecode(to_bytes(task["folder"])))
     except OSError as error:
         raise Unrun(f"the list cannot be read: {error}") from error
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -390,6 +399,23 @@ def _script_path(task: Mapping[str, Any], name: str) -> bytes:
     if not os.access(path, os.R_OK):
         raise LaunchError(f"{name} {task[name]!r} cannot be read", 126)
     return path
+
+
+def make_folder(path: str, index: int, folder: str) -> None:
+    """Make the folder of a task of a list, unless the task was struck off.
+
+    Making ten thousand of them before an array is handed over takes longer than all the rest.
+
+    Raises:
+        Unrun: It was struck off.
+        OSError: It cannot be made.
+    """
+    struck = b""
+    with contextlib.suppress(FileNotFoundError), open(path + STRUCK, "rb") as file:
+        struck = file.read()
+    if str(index).encode("ascii") in struck.split():
+        raise Unrun(f"task {index} of {path} was struck off")
+    os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103 - a path of any bytes
 
 
 # --- running -----------------------------------------------------------------------------------

@@ -55,8 +55,9 @@ FIRST: Final = 100
 """Jobs in the first transaction of `submit_many`: two slots of short ones are busy with them while
 the next thousands are being stored.
 """
-PIECE: Final = 2_000
-"""Jobs in each of the others: the engine writes in between."""
+PIECE: Final = 20_000
+"""Jobs in each of the others: more would keep the engine from writing for too long, fewer make both
+wait for each other."""
 
 
 class Session:

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from drover.commandline import KILLER, Command, Row, Talk
+from drover.commandline import KILLER, Command, Known, Row, Talk
 from drover.hookspecs import Completed
 from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
 from drover_slurm._queue import said
@@ -14,15 +14,21 @@ MOST_IDS: Final = 1000
 _SHARED: Final = (signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT)
 
 Answers = dict[str, OrderAnswer]
+Target = tuple[str, Sequence[Order]]
+"""An id, and the orders that are carried out by naming it."""
 
 
 def talk(
-    orders: Sequence[Order], rows: Mapping[str, Row | None], timeout_s: float
+    orders: Sequence[Order],
+    known: Mapping[str, Known],
+    rows: Mapping[str, Row | None],
+    timeout_s: float,
 ) -> Talk[Sequence[OrderAnswer]]:
     """Carry out orders whose jobs were just looked up.
 
     Args:
         orders: What is to be done.
+        known: Each job by its token.
         rows: The row of each job by its token, `None` if it is not there, or is another's.
         timeout_s: Of each command.
     """
@@ -36,9 +42,26 @@ def talk(
         elif row is not None:
             groups.setdefault(_words(order, row), []).append(order)
     for words, group in groups.items():
-        for start in range(0, len(group), MOST_IDS):
-            yield from _carry_out(words, group[start : start + MOST_IDS], answers, timeout_s)
+        targets = _targets(group, known)
+        for start in range(0, len(targets), MOST_IDS):
+            part = targets[start : start + MOST_IDS]
+            yield from _carry_out(words, part, answers, timeout_s)
     return list(answers.values())
+
+
+def _targets(group: Sequence[Order], known: Mapping[str, Known]) -> list[Target]:
+    """Name what a command is about: a whole array by its own id, if all of it is meant."""
+    arrays: dict[str, list[Order]] = {}
+    for order in group:
+        arrays.setdefault(known[order.attempt.token].submission, []).append(order)
+    targets: list[Target] = []
+    for array_id, orders in arrays.items():
+        entry = known[orders[0].attempt.token]
+        if entry.size > 1 and len(orders) == entry.size:
+            targets.append((array_id, orders))
+        else:
+            targets += [(known[o.attempt.token].native_id, [o]) for o in orders]
+    return targets
 
 
 def _at_once(order: Order, row: Row | None) -> OrderAnswer | None:
@@ -84,9 +107,10 @@ def _signal(number: int) -> tuple[str, ...]:
 
 
 def _carry_out(
-    words: tuple[str, ...], group: Sequence[Order], answers: Answers, timeout_s: float
+    words: tuple[str, ...], targets: Sequence[Target], answers: Answers, timeout_s: float
 ) -> Generator[Command, Completed, None]:
-    ids = [order.attempt.native_id or "" for order in group]
+    ids = [native_id for native_id, _ in targets]
+    group = [order for _, orders in targets for order in orders]
     argv = (*words, *ids) if words[0] == "scancel" else (*words, ",".join(ids))
     reply = yield Command(argv=argv, timeout_s=timeout_s)
     if reply.returncode == 0:
@@ -95,12 +119,13 @@ def _carry_out(
     elif len(group) > 1:
         # One of them was the reason; which one, the exit code does not say.
         for order in group:
-            yield from _carry_out(words, [order], answers, timeout_s)
+            alone = (order.attempt.native_id or "", [order])
+            yield from _carry_out(words, [alone], answers, timeout_s)
     elif _is_unheard(reply):
         return  # Nobody has heard it: no answer, and it is asked again.
     elif words == ("scontrol", "suspend") and "ermission" in reply.stderr:
         # Operators alone may do that; anybody may stop his own processes.
-        yield from _carry_out(_signal(signal.SIGSTOP), group, answers, timeout_s)
+        yield from _carry_out(_signal(signal.SIGSTOP), targets, answers, timeout_s)
     else:
         (order,) = group
         why = said(reply)

@@ -238,7 +238,7 @@ class Slurm:
         """Carry out requests on jobs that are what they were: ids are handed out again."""
         listing = Listing((yield from self._list()))
         rows = {token: listing.find(entry) for token, entry in known.items()}
-        return (yield from _control.talk(orders, rows, self._config.command_timeout_s))
+        return (yield from _control.talk(orders, known, rows, self._config.command_timeout_s))
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
