@@ -62,10 +62,10 @@ def _no_command(exc: UnreachableError) -> Diagnosis:
             f"scontrol gave no answer: {exc.why}",
             "the controller hangs or the network does; ask the administrators",
         )
-    return _error(
+    return _warning(
         "commands",
-        f"scontrol cannot be executed: {exc.why}",
-        "install Slurm's client (slurm-client), load its module, or mend PATH",
+        f"there is no Slurm here: scontrol cannot be executed ({exc.why})",
+        "to use one, install Slurm's client (slurm-client), load its module, or mend PATH",
     )
 
 
@@ -75,8 +75,8 @@ def _no_controller(reply: Completed) -> Diagnosis:
         cure = "start munged on this machine (munge -n | unmunge tests it); the keys must agree"
         return _error("munge", f"the controller cannot be spoken to: {why}", cure)
     if "configuration" in why.lower() or "SLURM_CONF" in why or "resolve" in why.lower():
-        cure = "set SLURM_CONF to the cluster's slurm.conf, or mend it"
-        return _error("configuration", why, cure)
+        cure = "to use a cluster, set SLURM_CONF to its slurm.conf, or mend that"
+        return _warning("configuration", f"no cluster is set up here: {why}", cure)
     cure = "is slurmctld running, and is SLURM_CONF of the right cluster? scontrol ping tells"
     return _error("controller", f"it cannot be reached: {why}", cure)
 
@@ -150,7 +150,7 @@ def _partition(name: str, rows: list[list[str]]) -> Diagnosis:
         cure = "none of its nodes can run jobs now; sinfo -R tells why"
     else:
         return _ok(subject, message)
-    return Diagnosis(subject=subject, health=Health.WARNING, message=message, cure=cure)
+    return _warning(subject, message, cure)
 
 
 def _gres(text: str) -> str:
@@ -179,6 +179,10 @@ def _accounts(config: Mapping[str, str]) -> Generator[Command, Completed, Diagno
 
 def _ok(subject: str, message: str) -> Diagnosis:
     return Diagnosis(subject=subject, health=Health.OK, message=message)
+
+
+def _warning(subject: str, message: str, cure: str) -> Diagnosis:
+    return Diagnosis(subject=subject, health=Health.WARNING, message=message, cure=cure)
 
 
 def _error(subject: str, message: str, cure: str) -> Diagnosis:
