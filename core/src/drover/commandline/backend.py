@@ -14,6 +14,7 @@ from drover.commandline.listings import Listing
 from drover.commandline.looking import Look, Memory, end_by_record
 from drover.commandline.news import NewsReader
 from drover.commandline.scheduler import Known, Scheduler, Submission
+from drover.commandline.staging import stage
 from drover.commandline.talking import converse
 from drover.commandline.tasks import install_wrapper, output_path, read_chunk
 from drover.commandline.tokens import attempt_path
@@ -35,6 +36,7 @@ from drover.models import (
     OrderAnswer,
     Plan,
     Request,
+    StageAnswer,
     Stream,
     SubmitAnswer,
     Verb,
@@ -167,6 +169,16 @@ class CommandLineBackend:
         if place is None:
             return None
         return read_chunk(output_path(place.folder, attempt, stream), offset, size)
+
+    @hookimpl
+    def drover_stage_in(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
+        """Copy what jobs need into their working directories, which the nodes see as well."""
+        return [stage(attempt, attempt.spec.inputs, "inputs") for attempt in attempts]
+
+    @hookimpl
+    def drover_stage_out(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
+        """Copy what jobs have made to where it was asked for."""
+        return [stage(attempt, attempt.spec.outputs, "outputs") for attempt in attempts]
 
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from drover.commandline.staging import stage
 from drover.errors import UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
@@ -39,7 +40,6 @@ from drover_local._output import forget_output, read_chunk, stream_path
 from drover_local._place import Place
 from drover_local._plan import make_plan
 from drover_local._reports import read_row
-from drover_local._staging import stage
 
 # Below the engine's own deadline, so that the answer is ours.
 _ASK_S: Final = 45.0

@@ -83,6 +83,8 @@ class Slurm:
             verbs=VERBS,
             arrays=True,
             restart=True,
+            stage_in=True,
+            stage_out=True,
             usage=True,
             exit_record=True,
             max_batch=_MOST_ELEMENTS,

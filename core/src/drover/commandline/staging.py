@@ -1,4 +1,4 @@
-"""Copy inputs and outputs on this machine.
+"""Copy inputs and outputs where the jobs see the same files as we do.
 
 Each file is copied under another name and renamed, so a reader sees the old or the new one,
 never half of it. A copy that is there already (same size and time) is not made again, so a
@@ -13,7 +13,6 @@ import stat
 from typing import Final
 
 from drover.models import Attempt, StageAnswer, Transfer
-from drover_local._output import working_dir
 
 _TEMPORARY: Final = ".drover-part"
 
@@ -25,8 +24,12 @@ def stage(attempt: Attempt, transfers: tuple[Transfer, ...], what: str) -> Stage
         attempt: Whose transfers.
         transfers: `source` and `target` of each.
         what: `inputs` or `outputs`, for the message.
+
+    Returns:
+        Whether all of them are there now, and how many bytes were copied.
     """
-    base = working_dir(attempt.spec)
+    cwd = attempt.spec.cwd
+    base = os.path.abspath(cwd) if cwd else os.path.expanduser("~")
     moved = 0
     for transfer in transfers:
         source = os.path.join(base, transfer.source)
