@@ -8,7 +8,16 @@ from typing import Final
 
 from attrs import frozen
 
-from drover.models import EndReport, JobSpec, Outcome, Progress, Request, Source, Verdict
+from drover.models import (
+    EndReport,
+    JobSpec,
+    Outcome,
+    Predecessor,
+    Progress,
+    Request,
+    Source,
+    Verdict,
+)
 from drover.states import State
 
 
@@ -76,7 +85,10 @@ class Deferred(Event):
 
 @frozen(kw_only=True)
 class DependenciesMet(Event):
-    """All jobs in `after` have come to what was asked of them."""
+    """All jobs in `after` have come to what was asked of them, or the backend sees to it."""
+
+    predecessors: tuple[Predecessor, ...] = ()
+    """Those that the backend sees to."""
 
 
 @frozen(kw_only=True)

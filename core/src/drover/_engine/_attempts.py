@@ -35,6 +35,7 @@ def attempt_of(
         age=job.n,
         array_id=job.array_id,
         array_index=job.array_index,
+        predecessors=job.predecessors,
         base_environment=base,
         base_digest=job.base_digest,
         variables=variables,

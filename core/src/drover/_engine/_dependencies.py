@@ -7,7 +7,7 @@ from drover import machine
 from drover._engine._desk import Desk
 from drover._store import Reader, Writer
 from drover.events import DependenciesMet, Ended
-from drover.models import Condition, JobRecord, Outcome, Reason, Started
+from drover.models import Condition, JobRecord, Outcome, Predecessor, Reason, Started
 from drover.states import ENDED, FINAL, State
 
 _WAITING_FOR: Final = frozenset(State) - ENDED
@@ -58,14 +58,41 @@ def _records(desk: Desk, reader: Reader, ns: Iterable[int]) -> list[JobRecord]:
     return here + reader.jobs_of(wanted - desk.jobs.keys())
 
 
-def judge_all(desk: Desk, reader: Reader, writer: Writer, job: JobRecord, now: float) -> None:
-    """Look at all that one job waits for."""
+def waiting_for(desk: Desk, reader: Reader, placed: Sequence[JobRecord]) -> list[int]:
+    """Give those that wait for jobs that have just been placed, and bring them to the desk."""
+    waiting = {n for n, _, _ in reader.dependents_of([job.id for job in placed])}
+    records = _records(desk, reader, waiting)
+    for job in records:
+        desk.put(job)
+    return [job.n for job in records]
+
+
+def judge_all(
+    desk: Desk,
+    reader: Reader,
+    writer: Writer,
+    job: JobRecord,
+    now: float,
+    *,
+    is_left: bool = False,
+) -> None:
+    """Look at all that one job waits for.
+
+    Args:
+        desk: Jobs as they are now.
+        reader: Those that are not there, and who waits for whom.
+        writer: Takes what is met.
+        job: The one that waits.
+        now: The time.
+        is_left: Whether its backend sees to jobs that are placed there as well.
+    """
     if job.state not in (State.NEW, State.WAITING) or job.dependencies_met:
         return
     rows = reader.dependencies_of(job.n)
     on_ids = [on_id for on_id, _ in rows]
     arrays, states = reader.is_array(on_ids), reader.states_of(on_ids)
     met: list[str] = []
+    unmet: list[tuple[str, Condition]] = []
     for on_id, word in rows:
         condition = Condition(word)
         if on_id in arrays:
@@ -83,11 +110,47 @@ def judge_all(desk: Desk, reader: Reader, writer: Writer, job: JobRecord, now: f
             return
         if verdict:
             met.append(on_id)
+        else:
+            unmet.append((on_id, condition))
     if met:
         writer.meet_dependencies(job.n, met)
-    if len(met) == len(rows):
+    left = _predecessors(desk, reader, job, unmet) if is_left else ()
+    if len(met) + len(left) == len(rows):
         desk.put(job)
-        desk.tell(job.n, DependenciesMet(at=now))
+        desk.tell(job.n, DependenciesMet(at=now, predecessors=left))
+
+
+_THERE: Final = frozenset({State.QUEUED, State.RUNNING, State.SUSPENDED, State.COMPLETING})
+
+
+def _predecessors(
+    desk: Desk, reader: Reader, job: JobRecord, unmet: Sequence[tuple[str, Condition]]
+) -> tuple[Predecessor, ...]:
+    """List what the backend can wait for: placed there, and once ended, ended for good.
+
+    Only for a first attempt: one that came back shows that the backend waited in vain.
+    """
+    if job.attempt > 1:
+        return ()
+    stored = reader.jobs_by_id([on_id for on_id, _ in unmet])
+    out: list[Predecessor] = []
+    for on_id, condition in unmet:
+        known = stored.get(on_id)
+        other = desk.jobs.get(known.n, known) if known is not None else None
+        if (
+            other is not None
+            and other.backend == job.backend
+            and other.state in _THERE
+            and other.native_id is not None
+            and other.spec.retry.attempts == 1
+            and not other.spec.requeue
+        ):
+            out.append(
+                Predecessor(
+                    job=on_id, token=other.token, native_id=other.native_id, condition=condition
+                )
+            )
+    return tuple(out)
 
 
 def _came_to(state: State | None) -> str:

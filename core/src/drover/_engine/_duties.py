@@ -12,8 +12,10 @@ from drover.models import (
     Claim,
     Closing,
     JobRecord,
+    Outcome,
     Reason,
     Request,
+    Started,
     Verb,
     Verdict,
 )
@@ -138,9 +140,23 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     claimed = this.is_claimed(job)
     outcome = machine.judge(job, job.reports, settled=True, claimed=claimed)
     assert outcome is not None
+    if _waited_in_vain(job, outcome):
+        this.withdraw(job, "what it depends on came to something else")
+        return True
     at = max((report.at for report in job.reports), default=this.now)
     this.desk.tell(job.n, machine.end_of(job, outcome, at))
     return True
+
+
+def _waited_in_vain(job: JobRecord, outcome: Outcome) -> bool:
+    """Tell whether the backend gave a job up for what it depends on: the engine knows the rest."""
+    return (
+        bool(job.predecessors)
+        and outcome.reason is Reason.CANCELLED
+        and outcome.started is Started.NO
+        and not any(request.verb.ends_job for request in job.pending)
+        and job.ending is None
+    )
 
 
 def _close_attempt(this: "Engine", job: JobRecord, order: i.CloseAttempt) -> bool:

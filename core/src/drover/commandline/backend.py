@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -98,9 +98,10 @@ class CommandLineBackend:
     def drover_submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
         """Hand attempts over, those that ask for the same as one array."""
         self._news.want(True)
-        groups: dict[tuple[str, ...], list[Attempt]] = {}
+        groups: dict[Hashable, list[Attempt]] = {}
         for attempt in attempts:
-            groups.setdefault(self.scheduler.options(attempt.spec), []).append(attempt)
+            like = (self.scheduler.options(attempt.spec), attempt.spec.cwd, attempt.predecessors)
+            groups.setdefault(like, []).append(attempt)
         size = self.scheduler.most_elements if self.scheduler.capabilities.arrays else 1
         parts = [
             group[start : start + size]

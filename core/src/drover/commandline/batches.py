@@ -175,6 +175,16 @@ class Batches:
         for name in _FALSE_UNLESS_SAID:
             if getattr(spec, name):
                 task[name] = True
+        if attempt.predecessors:
+            task["after"] = [
+                {
+                    "job": other.job,
+                    "condition": str(other.condition),
+                    # One that is not known here has no record to be found: nothing is run.
+                    "folder": str(place.folder if (place := self.place(other.token)) else ""),
+                }
+                for other in attempt.predecessors
+            ]
         if spec.resources.wall_time is not None and self._settings.keeps_wall_time:
             task["wall_time"] = spec.resources.wall_time
         for name in ("pre_launch", "post_launch"):

@@ -668,6 +668,28 @@ def claim_start(folder: str, task: Mapping[str, Any], native_id: str, restart: i
     return claim
 
 
+def check_predecessors(task: Mapping[str, Any]) -> None:
+    """See that the jobs before this one came to what was asked of them.
+
+    Schedulers take a job that they have forgotten for one that went well.
+
+    Raises:
+        Unrun: One did not, or nobody knows.
+    """
+    for before in task.get("after", ()):
+        folder = os.fsdecode(to_bytes(before["folder"]))
+        try:
+            record = read_json(os.path.join(folder, "exit.0.json"))
+        except OSError as error:
+            raise Unrun(f"the record of job {before['job']} cannot be read: {error}") from error
+        if not record:
+            raise Unrun(f"job {before['job']} has left no record")
+        ended_well = record.get("exit_code") == 0 and not record.get("over")
+        wanted = {"succeeded": ended_well, "failed": not ended_well, "ended": True}
+        if not wanted.get(before["condition"]):
+            raise Unrun(f"job {before['job']} had to be {before['condition']}")
+
+
 def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
     """Leave a record that this start ran nothing, if there is a folder to leave it in."""
     sys.stderr.write(f"drover: nothing was run: {why}\n")
@@ -719,6 +741,7 @@ def claim_and_run(folder: str, task: Json, native_id: str, restart: int) -> int:
         bool(task.get("own_session")), task.get("shared_signals", ()), task.get("wall_time")
     )
     try:
+        check_predecessors(task)
         claim = claim_start(folder, task, native_id, restart)
     except Unrun as error:
         note_unrun(folder, native_id, restart, str(error))

@@ -82,7 +82,11 @@ def _answer_lost(job: JobRecord, event: e.AnswerLost) -> Changes:
 
 
 def _withdrawn(job: JobRecord, event: e.Withdrawn) -> Changes:
-    return _next_attempt(job, event.ready_at, counted=False)
+    changes = _next_attempt(job, event.ready_at, counted=False)
+    if job.predecessors:
+        # The backend saw to them, and nothing is known of how they ended: look at them again.
+        changes.update(dependencies_met=False, predecessors=())
+    return changes
 
 
 def _attempt_closed(job: JobRecord, event: e.AttemptClosed) -> Changes:
@@ -274,7 +278,10 @@ FOLDS: Final[dict[str, Callable[[JobRecord, Any], Changes]]] = {
     "ApprovalNeeded": _to(State.AWAITING_APPROVAL),
     "Approved": lambda _job, event: {"state": State.WAITING, "approved_by": event.by},
     "Deferred": _deferred,
-    "DependenciesMet": lambda _job, _event: {"dependencies_met": True},
+    "DependenciesMet": lambda _job, event: {
+        "dependencies_met": True,
+        "predecessors": event.predecessors,
+    },
     "StagingInStarted": _to(State.STAGING_IN),
     "StagedIn": _staged_in,
     "SubmitIntended": _submit_intended,

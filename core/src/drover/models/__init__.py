@@ -27,7 +27,7 @@ from drover.models._backend import (
 )
 from drover.models._checking import check_fields
 from drover.models._converting import MAX_ARRAY
-from drover.models._job import SYSTEM, USER, JobRecord, Progress
+from drover.models._job import SYSTEM, USER, JobRecord, Predecessor, Progress
 from drover.models._outcome import (
     CONCLUSIVE,
     RETRYABLE,
@@ -90,6 +90,7 @@ __all__ = [
     "Outcome",
     "Phase",
     "Plan",
+    "Predecessor",
     "Progress",
     "Reason",
     "Request",

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from drover.models._converting import show_names
-from drover.models._job import Progress
+from drover.models._job import Predecessor, Progress
 from drover.models._outcome import EndReport, Reason, Source
 from drover.models._request import Request, Verb, Verdict
 from drover.models._spec import JobSpec
@@ -38,6 +38,8 @@ class Capabilities:
     find: bool = True
     arrays: bool = False
     """Several attempts of one array in a batch reach the scheduler as one array."""
+    dependencies: bool = False
+    """It can wait for jobs on behalf of others, where their native option `dependencies` asks."""
     push: bool = False
     """It reports by `Context.report` and is not polled."""
     restart: bool = False
@@ -133,6 +135,8 @@ class Attempt:
     """Smaller was submitted earlier to drover."""
     array_id: str | None = None
     array_index: int | None = None
+    predecessors: tuple[Predecessor, ...] = ()
+    """Jobs that it must not start before; only with `Capabilities.dependencies`."""
     base_environment: Mapping[str, str] = field(default=_NOTHING, repr=show_names)
     """In `submit` only: what is inherited; one object for all attempts that share it."""
     base_digest: str = ""

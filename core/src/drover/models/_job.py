@@ -6,7 +6,7 @@ from attrs import frozen
 
 from drover.models._outcome import EndReport, Outcome, Reason, Source
 from drover.models._request import Request
-from drover.models._spec import JobSpec
+from drover.models._spec import Condition, JobSpec
 from drover.states import State
 
 USER: Final = "user"
@@ -24,6 +24,16 @@ class Progress:
 
 
 # Not slotted: `drover.machine` copies it by its dict, four times faster than attrs.evolve.
+@frozen(kw_only=True)
+class Predecessor:
+    """A job that is placed, and whose end is awaited by the backend and not by the engine."""
+
+    job: str
+    token: str
+    native_id: str
+    condition: Condition
+
+
 @frozen(kw_only=True, slots=False)
 class JobRecord:
     """All that is known of one job. Made by `drover.machine` alone.
@@ -66,6 +76,8 @@ class JobRecord:
     ready_at: float | None = None
     """Not to be placed before this instant: `not_before`, or the delay of a retry."""
     dependencies_met: bool = False
+    predecessors: tuple[Predecessor, ...] = ()
+    """Jobs whose end the backend itself waits for, on behalf of this one."""
     staged_in: bool = False
     unknown_since: float | None = None
     """When a submission's answer got lost; `None` once it is settled."""

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from drover.models import JobSpec, Resources
+from drover.models import Condition, JobSpec, Predecessor, Resources
 
 TEXT: Final = "text"
 COUNT: Final = "a whole number"
@@ -110,6 +110,21 @@ def options(name: str, spec: JobSpec) -> tuple[str, ...]:
             value = signal_for_the_shell(value)
         words.append(flag if kind == FLAG else f"{flag}={value}")
     return (*words, *native.get("options", ()))
+
+
+_TYPES: Final[Mapping[Condition, str]] = {
+    Condition.SUCCEEDED: "afterok",
+    Condition.FAILED: "afternotok",
+    Condition.ENDED: "afterany",
+}
+
+
+def dependencies(predecessors: Sequence[Predecessor]) -> list[str]:
+    """Let Slurm wait for jobs, and give up the job if they come to something else."""
+    if not predecessors:
+        return []
+    words = ",".join(f"{_TYPES[other.condition]}:{other.native_id}" for other in predecessors)
+    return [f"--dependency={words}", "--kill-on-invalid-dep=yes"]
 
 
 def signal_for_the_shell(text: str) -> str:

@@ -83,6 +83,7 @@ class Slurm:
             verbs=VERBS,
             arrays=True,
             restart=True,
+            dependencies=True,
             stage_in=True,
             stage_out=True,
             usage=True,
@@ -133,7 +134,7 @@ class Slurm:
         if why:
             return Submission(answer=Answer.REFUSED, message=why)
         timeout_s = self._config.submit_timeout_s
-        words = self.options(batch.spec)
+        words = (*self.options(batch.spec), *_options.dependencies(batch.attempt.predecessors))
         reply = yield _submitting.command(words, batch.spec, batch, script, timeout_s)
         return _submitting.read(reply)
 

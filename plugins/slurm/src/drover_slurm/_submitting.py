@@ -17,10 +17,11 @@ NAME_LENGTH: Final = 200
 _ACCEPTED: Final = re.compile(r"(\d+)(?:;[^;\s]+)?", re.ASCII)
 _FULL: Final = re.compile(
     r"MaxSubmit|SubmitJobs|Resource temporarily unavailable|job queue full|"
-    r"temporarily unable to accept|Job count|MaxJobCount|Rate limit|too many",
+    r"temporarily unable to accept|Job count|MaxJobCount|Rate limit|too many|"
+    r"Job dependency problem",
     re.IGNORECASE,
 )
-"""A limit that time heals."""
+"""A limit that time heals; or a predecessor that is forgotten already, which is found out."""
 _IN_DOUBT: Final = re.compile(
     r"Socket timed out|send failure|receive failure|shutdown failure|Zero Bytes|"
     r"Unexpected message|communication|Connection (?:reset|timed)|No error|"
