@@ -167,8 +167,10 @@ class Engine:
 
     def _take_in(self) -> None:
         for runtime, seen, on_durable in self._inbox.take_reports():
-            if self.watching.take_in(runtime, seen) and runtime.polled:
-                runtime.look_soon()
+            if self.watching.take_in(runtime, seen):
+                runtime.has_moved()
+                if runtime.polled:
+                    runtime.look_soon()
             if on_durable is not None:
                 self._receipts.append(on_durable)
         for reply in self._inbox.take_replies(self.tick, busy=self.live > MANY):
@@ -263,6 +265,8 @@ class Engine:
         if not runtime.ready:
             return
         room = runtime.room(self.desk.unstarted[runtime.name])
+        if room <= 0:
+            return
         full: list[str] = []
         passed: list[int] = []
         batch = new_id()
