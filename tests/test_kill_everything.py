@@ -40,11 +40,10 @@ MANY = """
 import os, signal, sys, drover
 from drover._store import Writer
 keep, number = Writer.insert, signal.SIGKILL
-def insert(self, drafts, now):
-    ids = keep(self, drafts, now)
+def insert(self, batch):
+    keep(self, batch)
     if sys.argv[2] == "before":
         os.kill(os.getpid(), number)
-    return ids
 Writer.insert = insert
 with drover.open(sys.argv[1], engine="none") as session:
     session.submit_many([drover.JobSpec(argv=("true",)) for _ in range(200)])

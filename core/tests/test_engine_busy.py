@@ -9,7 +9,7 @@ from attrs import evolve
 
 from drover._engine._engine import MANY
 from drover._engine._inbox import PATIENCE_S
-from drover._engine._runtime import REFILL_S, Runtime
+from drover._engine._runtime import FIRST_TURNS, REFILL_S, Runtime
 from drover._plugins import assemble
 from drover.events import Accepted
 from drover.models import Capabilities, Claim, JobSpec
@@ -118,6 +118,33 @@ def test_a_window_that_is_nearly_full_is_filled_up_after_a_while() -> None:
     assert put_off is not None
     assert put_off <= clock.monotonic()
     assert 10 == one.room(90)
+
+
+def test_a_backend_that_has_nothing_to_do_gets_a_part_first() -> None:
+    """It would wait until all that it can take was written down and sent."""
+    one = runtime(FakeClock(), window=1000)
+
+    assert [FIRST_TURNS, 900] == [one.room(0), one.room(100)]
+    assert 10 == runtime(FakeClock(), window=10).room(0)
+
+
+def test_the_rest_follows_at_once(tmp_path: Path) -> None:
+    """Slots would be idle until one of the first jobs ends."""
+    cluster = SimulatedCluster(claim=Claim.SERVER_KEY, auto=False)
+    capabilities = evolve(default_capabilities(Claim.SERVER_KEY), push=True, window=1000)
+    driver = EngineDriver(tmp_path / "home", cluster, capabilities=capabilities)
+    engine = driver.start()
+    engine.load("simulated")
+    driver.settle()
+    submit(driver, FIRST_TURNS + 8)
+    placed: list[int] = []
+    while engine.round():
+        placed.append(len(engine.desk.jobs))
+    driver.check_replay()
+    driver.close()
+
+    assert [FIRST_TURNS] == placed
+    assert FIRST_TURNS + 8 == len(engine.desk.jobs)
 
 
 def test_who_was_put_off_and_asks_no_more_keeps_nobody_awake() -> None:

@@ -3,7 +3,7 @@
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from drover import errors
@@ -65,10 +65,21 @@ def _page(kind: type[DroverError]) -> Iterator[str]:
         yield from ("", "## Facts", "", "| attribute | what it is |", "|---|---|")
         said = _attributes(kind)
         yield from (f"| `{fact}` | {said[fact]} |" for fact in facts)
-        yield from ("", "## Message", "", "```text", str(kind(*facts.values())), "```")
+        yield from ("", "## Message", "", "```text", str(_example(kind, facts)), "```")
     yield from ("", "## Exit code of the command line", "", _exit_code(kind))
     if "Try it" in answers:
         yield from ("", "## Try it", "", *_try_it(name, answers["Try it"]))
+
+
+def _example(kind: type[DroverError], facts: Mapping[str, Any]) -> DroverError:
+    """Make one of its kind; what changes no word of it may be given by name alone."""
+    named = {
+        name
+        for name, one in inspect.signature(kind).parameters.items()
+        if one.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    given = [value for name, value in facts.items() if name not in named]
+    return kind(*given, **{name: facts[name] for name in named & facts.keys()})
 
 
 def _link(base: type) -> str:

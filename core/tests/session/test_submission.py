@@ -74,19 +74,6 @@ def test_submit_many_gives_handles_in_order(session: Session, hand: Hand) -> Non
     assert 51 == len(done)
 
 
-def test_the_first_of_many_run_while_the_others_are_stored(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two processors would be idle while one process writes thousands of jobs down."""
-    stored: list[int] = []
-    monkeypatch.setattr(
-        session, "wake_engine", lambda: stored.append(sum(session.counts().values()))
-    )
-    session.submit_many([JobSpec(argv=["x"])] * 130)
-
-    assert [100, 130] == stored
-
-
 def test_submit_many_stores_nothing_if_one_is_wrong(session: Session) -> None:
     specs = [JobSpec(argv=["x"]), JobSpec(argv=["x"], container="c")]
 

@@ -264,7 +264,8 @@ class Engine:
         """Take jobs whose turn it is, as many as the backend has room for."""
         if not runtime.ready:
             return
-        room = runtime.room(self.desk.unstarted[runtime.name])
+        unstarted = self.desk.unstarted[runtime.name]
+        room = runtime.room(unstarted)
         if room <= 0:
             return
         full: list[str] = []
@@ -283,7 +284,7 @@ class Engine:
                     passed.append(job.n)
             runtime.handed_over()
             self._save()
-        self._more |= runtime.capabilities.window is None
+        self._more |= runtime.capabilities.window is None or not unstarted
 
     def _has_moved(self, job: JobRecord) -> bool:
         """Tell whether anything came of a job's turn; if not, it would come up again and again."""

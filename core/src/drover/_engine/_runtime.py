@@ -18,6 +18,8 @@ LONGEST_DELAY_S: Final = 60.0
 """Between two attempts to reach a backend that failed: growing by two from the first."""
 REFILL_S: Final = 0.03
 """Between two hand-overs to a backend that has most of its window: few rounds, full batches."""
+FIRST_TURNS: Final = 96
+"""Jobs handed over at first where the backend sets a window: 50 ms of the shortest on two slots."""
 MOST_TURNS: Final = 2000
 """Jobs handed over in one round where the backend sets no window: a round stays short."""
 
@@ -183,6 +185,9 @@ class Runtime:
         if window is None:
             return most
         room = max(0, min(most, window - unstarted))
+        if not unstarted:
+            # It has nothing to do: what it gets first it gets soon, and the rest while it is busy.
+            room = min(room, FIRST_TURNS)
         self._put_off = 0 < room * 4 < window and self._clock.monotonic() < self._refill_at
         return 0 if self._put_off else room
 

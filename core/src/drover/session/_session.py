@@ -51,13 +51,8 @@ if TYPE_CHECKING:
     from drover.session._aio import AsyncSession
 
 EngineMode = Literal["auto", "inline", "none"]
-FIRST: Final = 100
-"""Jobs in the first transaction of `submit_many`: two slots of short ones are busy with them while
-the next thousands are being stored.
-"""
 PIECE: Final = 20_000
-"""Jobs in each of the others: more would keep the engine from writing for too long, fewer make both
-wait for each other."""
+"""Jobs in one transaction of `submit_many`: others may write in between."""
 
 
 class Session:
@@ -157,14 +152,11 @@ class Session:
     ) -> list[Job | JobArray]:
         """Store many jobs. All specifications are checked before the first is stored.
 
-        The first ones are stored by themselves and run while the others are being stored.
-
         Returns:
             Handles in the order of *specs*.
 
         Raises:
             UserError: A specification cannot be; nothing was stored.
-            StoreError: The store cannot be written; what stood there already stays and runs.
         """
         submission = Submission(self, self._backend_name(backend), _fields_list(allow))
         specs = [as_spec(spec, {}) for spec in specs]
@@ -172,8 +164,8 @@ class Session:
         with self.store.read() as reader:
             checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
         out: list[Job | JobArray] = []
-        size = FIRST
-        while piece := checked[len(out) : len(out) + size]:
+        for start in range(0, len(checked), PIECE):
+            piece = checked[start : start + PIECE]
             batch = self.store.prepare((submission.draft(spec, None, now) for spec in piece), now)
             with self.store.write() as (writer, _):
                 writer.insert(batch)
@@ -181,9 +173,8 @@ class Session:
                 Job(self, job_id) if spec.array is None else JobArray(self, job_id)
                 for job_id, spec in zip(batch.ids, piece, strict=True)
             ]
-            if size == FIRST or len(out) == len(checked):
-                self.wake_engine()
-            size = PIECE
+        if out:
+            self.wake_engine()
         return out
 
     def plan(self, given: SpecLike, backend: str | None = None, **fields: Any) -> Plan:

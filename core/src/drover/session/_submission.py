@@ -56,9 +56,11 @@ def as_spec(given: SpecLike, fields: Mapping[str, Any]) -> JobSpec:
         UnknownFieldError: A field does not exist.
         InvalidSpecError: A value cannot be used.
     """
+    if not fields and isinstance(given, JobSpec):
+        return given
     check_fields("JobSpec", fields, SPEC_FIELDS)
     if isinstance(given, JobSpec):
-        return evolve(given, **fields) if fields else given
+        return evolve(given, **fields)
     return JobSpec(argv=given, **fields)
 
 
