@@ -65,13 +65,13 @@ def _page(kind: type[DroverError]) -> Iterator[str]:
         yield from ("", "## Facts", "", "| attribute | what it is |", "|---|---|")
         said = _attributes(kind)
         yield from (f"| `{fact}` | {said[fact]} |" for fact in facts)
-        yield from ("", "## Message", "", "```text", str(_example(kind, facts)), "```")
+        yield from ("", "## Message", "", "```text", str(_raised(kind, facts)), "```")
     yield from ("", "## Exit code of the command line", "", _exit_code(kind))
     if "Try it" in answers:
         yield from ("", "## Try it", "", *_try_it(name, answers["Try it"]))
 
 
-def _example(kind: type[DroverError], facts: Mapping[str, Any]) -> DroverError:
+def _raised(kind: type[DroverError], facts: Mapping[str, Any]) -> DroverError:
     """Make one of its kind; what changes no word of it may be given by name alone."""
     named = {
         name
