@@ -1,5 +1,6 @@
 """A scripted Slurm, and a prompt on it."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from drover.hookspecs import Completed
 from drover.testing.scheduler import ScriptedContext, SlurmScheduler
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SCRIPT = b"#!/bin/sh\nexit 0\n"
 

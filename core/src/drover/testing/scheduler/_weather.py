@@ -73,12 +73,17 @@ class Weather:
             (self.fail, lambda call, _go, _around: world.trouble(call)),
         ]
         if world.changes(call):
-            late_s = draw.uniform(0.0, self.late_s)
-            told = world.trouble(call)
-            return [*chances, (self.accept_late, faults.accept_late(late_s, told))]
+            return [*chances, (self.accept_late, self._late(world))]
         lag_s = draw.uniform(0.0, self.lag_s)
         rows = faults.rewrite(lambda reply: self._rows(reply, world))
         return [(1.0, rows), *chances, (1.0, faults.lag(lag_s))]
+
+    def _late(self, world: Climate) -> Fault:
+        def fault(call: Call, go: Go, around: Surroundings) -> Reply:
+            late_s = world.random.uniform(0.0, self.late_s)
+            return faults.accept_late(late_s, world.trouble(call))(call, go, around)
+
+        return fault
 
     def _line(self, world: Climate) -> bytes:
         if self.bad_bytes > 0 and world.random.random() < self.bad_bytes:

@@ -79,11 +79,18 @@ class Controller(Life):
                 self._keep_waiting(job, reason, at)
                 continue
             current = self._become_eligible(job, at)
-            if self.auto_start_s is None or at < (current.eligible_at or 0) + self.auto_start_s:
+            if not self._may_start(current, at):
                 self._set_reason(current, "None", at)
                 continue
             blocked = self._start_some(current, at, blocked=blocked)
             jobs = self.jobs()
+
+    def _may_start(self, job: Job, at: float) -> bool:
+        """Tell whether a job that is eligible has been so for long enough."""
+        if self.auto_start_s is None or job.eligible_at is None:
+            return False
+        # What is due now may be a rounding error early.
+        return at - job.eligible_at >= self.auto_start_s - 0.001
 
     def _keep_waiting(self, job: Job, reason: str, at: float) -> None:
         job = self._set_reason(job, reason, at)

@@ -64,7 +64,7 @@ def _identity(row: Shown) -> str:
     array = ""
     if job.array is not None:
         array = f"ArrayJobId={job.base_id} ArrayTaskId={row.task_text} "
-        if job.array.throttle and job.array.task is None:
+        if job.array.throttle and job.waiting:
             array += f"ArrayTaskThrottle={job.array.throttle} "
     return f"JobId={job.job_id} {array}JobName={job.name}"
 
@@ -84,7 +84,7 @@ def _resources(row: Shown) -> list[str]:
     memory = f"MinMemory{kind}={size_text(job.memory_mb)}"
     lines = [
         (
-            f"NumNodes={len(job.nodes) or job.node_count} NumCPUs={job.cpus} NumTasks={job.tasks} "
+            f"NumNodes={_node_count(job)} NumCPUs={job.cpus} NumTasks={job.tasks} "
             f"CPUs/Task={option('cpus-per-task') or 1} ReqB:S:C:T=0:0:*:*"
         ),
         f"TRES={FIELDS['tres-alloc'](row)}",
@@ -96,6 +96,14 @@ def _resources(row: Shown) -> list[str]:
         lines.append(f"Reservation={option('reservation')}")
     shared, licenses = FIELDS["oversubscribe"](row), option("licenses") or "(null)"
     return [*lines, f"OverSubscribe={shared} Contiguous=0 Licenses={licenses} Network=(null)"]
+
+
+def _node_count(job: Job) -> str:
+    """Give the nodes it has, or while it waits how many it may get."""
+    asked = job.options.get("nodes", "")
+    if job.nodes or not asked:
+        return str(len(job.nodes) or job.node_count)
+    return asked if "-" in asked else f"{asked}-{asked}"
 
 
 def _mail(job: Job) -> list[str]:

@@ -82,3 +82,6 @@ SINFO: Final = Grammar(
     -s|--summarize -T|--reservation --usage -v|--verbose -V|--version --yaml
     """,
 )
+
+GRAMMARS: Final = {one.command: one for one in (SBATCH, SQUEUE, SACCT, SCANCEL, SCONTROL, SINFO)}
+"""All of them, by the command."""

@@ -1,7 +1,6 @@
 """A job as the controller has it at one instant, and the changes that instants bring."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from attrs import field, frozen
 
@@ -169,11 +168,7 @@ class Job:
 
 
 def ranges(numbers: tuple[int, ...]) -> str:
-    """Write indices as Slurm does: `1-3,7`, or `0-15:4` for even steps."""
-    if len(numbers) > 2:
-        steps = {after - before for before, after in pairwise(numbers)}
-        if len(steps) == 1 and (step := steps.pop()) > 1:
-            return f"{numbers[0]}-{numbers[-1]}:{step}"
+    """Write indices as Slurm does: `1-3,7`."""
     parts: list[str] = []
     first = 0
     for place, number in enumerate(numbers):

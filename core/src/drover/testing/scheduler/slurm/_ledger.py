@@ -84,7 +84,8 @@ def _state(line: Line) -> str:
     state = line.account.state
     if not line.step:
         return state
-    if line.account.requeued or state.startswith(("CANCELLED", "TIMEOUT", "PREEMPTED")):
+    killed = state == State.FAILED and bool(line.job.exit_status & 0x7F)
+    if killed or line.account.requeued or state.startswith(("CANCELLED", "TIMEOUT", "PREEMPTED")):
         return "CANCELLED"
     return state
 

@@ -1,6 +1,5 @@
 """Jobs that run for real: their scripts become child processes of the scheduler's."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from drover.testing.scheduler._processes import Processes, write_program
 from drover.testing.scheduler.slurm._controller import Controller
 from drover.testing.scheduler.slurm._job import Job, Usage
 from drover.testing.scheduler.slurm._patterns import OUTPUT, expand
+from drover.testing.scheduler.slurm._submission import gpus_on_node
 from drover.testing.scheduler.slurm._text import fold_hosts
 
 NO_OUTPUT: Final = 53
@@ -108,7 +108,7 @@ def variables(job: Job, controller: Controller) -> dict[str, str]:
     many = f"(x{len(job.nodes)})" if len(job.nodes) > 1 else ""
     found = {
         "ENVIRONMENT": "BATCH",
-        "HOSTNAME": os.uname().nodename,
+        "HOSTNAME": node,
         "SLURMD_NODENAME": node,
         "SLURM_CLUSTER_NAME": site.cluster,
         "SLURM_CPUS_ON_NODE": str(per_node),
@@ -130,6 +130,7 @@ def variables(job: Job, controller: Controller) -> dict[str, str]:
         "SLURM_NODEID": "0",
         "SLURM_NODELIST": fold_hosts(job.nodes),
         "SLURM_NODE_ALIASES": "(null)",
+        "SLURM_PRIO_PROCESS": "0",
         "SLURM_PROCID": "0",
         "SLURM_SUBMIT_DIR": job.submit_dir,
         "SLURM_SUBMIT_HOST": site.host,
@@ -140,7 +141,7 @@ def variables(job: Job, controller: Controller) -> dict[str, str]:
     }
     if job.restarts:
         found["SLURM_RESTART_COUNT"] = str(job.restarts)
-    return {**found, **_asked_for(job), **_array(job)}
+    return {**found, **_asked_for(job), **_gpus(job), **_array(job)}
 
 
 def _asked_for(job: Job) -> dict[str, str]:
@@ -163,6 +164,20 @@ def _asked_for(job: Job) -> dict[str, str]:
     }
     found["SLURM_MEM_PER_CPU" if job.memory_per_cpu else "SLURM_MEM_PER_NODE"] = str(job.memory_mb)
     return found
+
+
+def _gpus(job: Job) -> dict[str, str]:
+    count = gpus_on_node(job)
+    if not count:
+        return {}
+    devices = ",".join(map(str, range(count)))
+    return {
+        "CUDA_VISIBLE_DEVICES": devices,
+        "GPU_DEVICE_ORDINAL": devices,
+        "ROCR_VISIBLE_DEVICES": devices,
+        "SLURM_GPUS_ON_NODE": str(count),
+        "SLURM_JOB_GPUS": devices,
+    }
 
 
 def _array(job: Job) -> dict[str, str]:

@@ -55,6 +55,7 @@ def sacct(controller: Controller, call: Call) -> Reply:
         if line.has("helpformat"):
             return said("".join(f"{_help(start)}\n" for start in range(0, len(NAMES), 4)))
         columns = _columns(line, call)
+        _check(controller, call, line)
         accounts = [
             one for one in _accounts(controller, call) if _wanted(one, line, call, controller)
         ]
@@ -67,6 +68,14 @@ def sacct(controller: Controller, call: Call) -> Reply:
     shown = [one for account in accounts for one in _lines(controller, call, account, line)]
     rows = [Row(of=one.job.native_id, text=encoded(_written(columns, one, line))) for one in shown]
     return listed(rows, "" if line.has("noheader") else _head(columns, line))
+
+
+def _check(controller: Controller, call: Call, line: Parsed) -> None:
+    """See that ids, states and times can be read, whether or not a job is there."""
+    _ids(line)
+    for text in line.items("state"):
+        _state(text)
+    _window(line, call, controller)
 
 
 def _help(start: int) -> str:

@@ -185,13 +185,23 @@ def _last(names: list[str], name: str) -> int:
     return max((place for place, one in enumerate(names) if one == name), default=-1)
 
 
+def _login(call: Call) -> dict[str, str]:
+    """Give what a fresh login of the user has: what is loaded where nothing is exported."""
+    home = call.environment.get("HOME", "/")
+    names = {"HOME": home, "LOGNAME": call.user, "USER": call.user, "SHELL": "/bin/sh"}
+    return {**names, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
 def exported(options: Mapping[str, str], call: Call) -> dict[str, str]:
     """Give the part of the caller's environment that the job gets."""
     text = options.get("export", "ALL")
+    # SLURM_* goes along whatever is asked for: an inherited SLURM_CPU_BIND too.
     own = {name: value for name, value in call.environment.items() if name.startswith("SLURM_")}
     if text == "ALL":
         own = dict(call.environment)
-    elif text != "NONE":
+    elif text == "NONE":
+        own = {**_login(call), **own, "SLURM_GET_USER_ENV": "1"}
+    else:
         for part in text.split(","):
             name, equals, value = part.partition("=")
             if part == "ALL":

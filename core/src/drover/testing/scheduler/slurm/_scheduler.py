@@ -9,11 +9,12 @@ from attrs import evolve
 
 from drover.hookspecs import Clock
 from drover.testing.scheduler._calls import Call, Reply, Row
+from drover.testing.scheduler._options import OptionError
 from drover.testing.scheduler._scheduler import Command, Scheduler
 from drover.testing.scheduler.slurm import _outages as outages
 from drover.testing.scheduler.slurm._accounting import Accounting
 from drover.testing.scheduler.slurm._controller import Controller, Ending, never_ends
-from drover.testing.scheduler.slurm._grammar import SCANCEL
+from drover.testing.scheduler.slurm._grammar import GRAMMARS
 from drover.testing.scheduler.slurm._job import Job
 from drover.testing.scheduler.slurm._outages import Condition
 from drover.testing.scheduler.slurm._runner import Runner
@@ -56,7 +57,7 @@ class SlurmScheduler(Steps, Scheduler):
         self,
         site: SlurmSite | None = None,
         *,
-        auto: bool = False,
+        auto: bool | None = None,
         ending: Callable[[Job], Ending | None] = never_ends,
         run_for_real: bool = False,
         clock: Clock | None = None,
@@ -68,11 +69,11 @@ class SlurmScheduler(Steps, Scheduler):
 
         Args:
             site: The cluster. `None`: a small one.
-            auto: Whether jobs start by themselves, after `EAGER_S`.
+            auto: Whether jobs start by themselves, `EAGER_S` after they may. `None`: if they run
+                for real.
             ending: How a job ends by itself, where it does not run for real. `None` from it:
                 the test ends it.
-            run_for_real: Whether scripts are executed, by child processes on this machine;
-                they start by themselves.
+            run_for_real: Whether scripts are executed, by child processes on this machine.
             clock: `None` makes a FakeClock.
             seed: Of everything random.
             user: Whose commands they are. `None`: who runs the test.
@@ -81,7 +82,7 @@ class SlurmScheduler(Steps, Scheduler):
         super().__init__(clock=clock, seed=seed, user=user, uid=uid)
         self.controller = Controller(site or SlurmSite(), self.timeline)
         self.controller.ending = ending
-        self.controller.auto_start_s = EAGER_S if auto or run_for_real else None
+        self.controller.auto_start_s = EAGER_S if (run_for_real if auto is None else auto) else None
         self._runner: Final = Runner(self.controller) if run_for_real else None
         self.controller.executor = self._runner
         self.condition = Condition.UP
@@ -146,7 +147,7 @@ class SlurmScheduler(Steps, Scheduler):
         """Tell whether the call would change anything."""
         if call.name == "scontrol":
             return not asks_only(call)
-        return call.name in (SCANCEL.command, "sbatch")
+        return call.name in ("sbatch", "scancel")
 
     def look(self) -> None:
         """Take in the scripts that have ended."""
@@ -154,7 +155,7 @@ class SlurmScheduler(Steps, Scheduler):
             self._runner.look()
 
     def _answer(self, command: Callable[[Controller, Call], Reply], call: Call) -> Reply:
-        if "-V" in call.words or "--version" in call.words:
+        if not _asks_server(call):
             return command(self.controller, call)
         if not self.authentication_up:
             return outages.no_authentication(call, self.site)
@@ -238,3 +239,11 @@ class SlurmScheduler(Steps, Scheduler):
         """Start slurmdbd again, or let it go on: it is told what has happened."""
         self.accounting_condition = Condition.UP
         self.accounting.is_up = True
+
+
+def _asks_server(call: Call) -> bool:
+    """Tell whether a command comes as far as asking a server: not with an option that is none."""
+    try:
+        return not GRAMMARS[call.name].parse(call.words).has("version")
+    except OptionError:
+        return False

@@ -303,7 +303,7 @@ def _show(controller: Controller, call: Call, line: Parsed, words: tuple[str, ..
 
 def _block(lines: list[str], one_line: bool) -> str:
     if one_line:
-        return " ".join(line.rstrip("\n") for line in lines) + "\n"
+        return "".join(f"{line} " for line in lines) + "\n"
     return "\n   ".join(lines) + "\n\n"
 
 
@@ -317,9 +317,10 @@ def _show_jobs(controller: Controller, call: Call, text: str, one_line: bool) ->
         return said(errors=f"slurm_load_jobs error: {_NO_JOB}\n", code=1)
     rows: list[Row] = []
     for job in jobs:
+        task = text.partition("_")[2]
         row = Shown(
             job=job,
-            task=None,
+            task=int(task) if job.waiting and task.isdigit() else None,
             site=controller.site,
             now=call.as_of,
             environment=call.environment,

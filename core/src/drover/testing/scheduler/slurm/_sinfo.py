@@ -137,13 +137,17 @@ def sinfo(controller: Controller, call: Call) -> Reply:
         Row(
             of="",
             text=encoded(
-                "".join(_put(column, FIELDS[column[2]](group)) for column in columns) + "\n"
+                "".join(_put(column, _value(column[2], group)) for column in columns) + "\n"
             ),
         )
         for group in groups
     ]
     head = "".join(_put(column, column[3]) for column in columns) + "\n"
     return listed(rows, "" if line.has("noheader") else head, errors=errors)
+
+
+def _value(field: str, group: Group) -> str:
+    return FIELDS[field](group) if field else ""
 
 
 _Column = tuple[bool, int, str, str, str]
@@ -176,6 +180,7 @@ def _columns(line: Parsed, call: Call) -> tuple[list[_Column], str]:
         if match is None or match[3] not in _LETTERS:
             if piece.startswith("%"):
                 errors += f"Invalid node format specification: {piece[1:2]}\n"
+            columns.append((False, 0, "", "", piece))
             continue
         field, head = _LETTERS[match[3]]
         columns.append((bool(match[1]), int(match[2] or 0), field, head, piece[match.end() :]))

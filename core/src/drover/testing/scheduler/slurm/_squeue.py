@@ -81,7 +81,7 @@ def _listing(
 ) -> Reply:
     jobs = controller.jobs(call.as_of)
     ids = line.items("jobs")
-    if len(ids) == 1 and not any(_is(job, ids[0]) for job in jobs):
+    if len(ids) == 1 and not any(_is(job, ids[0].partition("_")[0]) for job in jobs):
         return said(errors="slurm_load_jobs error: Invalid job id specified\n", code=1)
     lead, columns, errors = _columns(line, call)
     shown = [

@@ -1,6 +1,7 @@
 """What a submission asks for, checked as the controller and `sbatch` check it."""
 
 import grp
+import math
 import os
 import pwd
 import re
@@ -198,7 +199,7 @@ def _check_names(options: Mapping[str, str], site: SlurmSite) -> None:
     if "reservation" in options and options["reservation"] not in site.reservations:
         raise failed("Requested reservation is invalid")
     wanted = _amounts(options.get("gres", ""))
-    if gpu_option(options) is not None:
+    if any(name in options for name in _GPU_OPTIONS):
         wanted.setdefault("gpu", 1)
     if set(wanted) - set(site.gres):
         raise RefusedError("sbatch: error: Invalid generic resource (gres) specification\n")
@@ -209,13 +210,20 @@ def _check_names(options: Mapping[str, str], site: SlurmSite) -> None:
         raise failed("Invalid feature specification")
 
 
-def gpu_option(options: Mapping[str, str]) -> str | None:
-    """Give the value of whichever option asks for GPUs; `None` if none does."""
-    for name in ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket"):
-        if name in options:
-            return options[name]
-    amounts = _amounts(options.get("gres", ""))
-    return str(amounts["gpu"]) if "gpu" in amounts else None
+_GPU_OPTIONS: Final = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")
+
+
+def gpus_on_node(job: Job) -> int | None:
+    """Give how many GPUs a job asks for on each node; `None` if it cannot be read."""
+    count = _amounts(job.options.get("gres", "")).get("gpu", 0)
+    for name in _GPU_OPTIONS:
+        text = job.options.get(name, "0").rpartition(":")[2]
+        if not text.isdigit():
+            return None
+        tasks = -(-job.tasks // job.node_count)
+        factor = {"gpus": 1 / job.node_count, "gpus-per-task": tasks}.get(name, 1)
+        count = max(count, math.ceil(int(text) * factor))
+    return count
 
 
 def _amounts(text: str) -> dict[str, int]:
@@ -262,10 +270,9 @@ def check_fit(controller: Controller, job: Job, at: float) -> None:
     """
     site = controller.site
     cpus = -(-job.cpus // job.node_count) if job.memory_per_cpu else 1
-    gpus = gpu_option(job.options)
-    count = gpus.rpartition(":")[2] if gpus else "0"
+    gpus = gpus_on_node(job)
     too_much = job.memory_mb * cpus > site.memory_mb
-    if too_much or not count.isdigit() or int(count) > site.gres.get("gpu", 0) * len(site.nodes):
+    if too_much or gpus is None or gpus > site.gres.get("gpu", 0):
         controller.reject(job, at)
         before = "sbatch: error: Memory specification can not be satisfied\n" if too_much else ""
         raise failed("Requested node configuration is not available", before)
