@@ -341,7 +341,6 @@ DIALOGUES: Final[dict[str, str]] = {
         scontrol requeue {A}
         scontrol update jobid={A} name=x
         scancel {A}
-        scancel 1 2
         scancel -s USR1 --batch {A}
         sinfo -h
         scontrol show config

@@ -20,6 +20,8 @@ class Account:
     """Its state, where a test has set it; else the job's."""
     exit_code: str = ""
     """`code:signal`, where a test has set it."""
+    step_word: str = ""
+    """The state of its batch step, where a test has set it."""
     requeued: bool = False
     """Whether another incarnation followed."""
     changes: dict[str, str] = field(factory=dict[str, str])

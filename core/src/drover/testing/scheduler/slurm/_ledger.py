@@ -82,8 +82,8 @@ def _start(line: Line) -> str:
 
 def _state(line: Line) -> str:
     state = line.account.state
-    if not line.step:
-        return state
+    if not line.step or line.account.step_word:
+        return line.account.step_word if line.step else state
     killed = state == State.FAILED and bool(line.job.exit_status & 0x7F)
     if killed or line.account.requeued or state.startswith(("CANCELLED", "TIMEOUT", "PREEMPTED")):
         return "CANCELLED"

@@ -30,6 +30,10 @@ class Executor(Protocol):
         """Send a signal to its script, or to everything that it started."""
         ...
 
+    def runs(self, job: Job) -> bool:
+        """Tell whether its script is there."""
+        ...
+
 
 class Life(ABC):
     """The jobs of one cluster, and what becomes of them once they are there."""

@@ -83,6 +83,10 @@ class Runner:
         """Send a signal to its script, or to everything that it started."""
         self.processes.signal(job.serial, number, group=group)
 
+    def runs(self, job: Job) -> bool:
+        """Tell whether its script is there."""
+        return job.serial in self._running
+
     def look(self) -> None:
         """Take in the scripts that have ended."""
         for ended in self.processes.reap():

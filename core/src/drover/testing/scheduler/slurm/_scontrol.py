@@ -285,14 +285,14 @@ def _show(controller: Controller, call: Call, line: Parsed, words: tuple[str, ..
         case "partition":
             chosen = [one for one in site.partitions if text in ("", one.name)]
             if not chosen:
-                return said(errors=f"Partition {text} not found\n", code=1)
+                return said(f"Partition {text} not found\n", code=1)
             return said(
                 "".join(_block(details.partition_lines(one, site), one_line) for one in chosen)
             )
         case "node":
             nodes = [node for node in site.nodes if not text or node in expand_hosts(text)]
             if not nodes:
-                return said(errors=f"Node {text} not found\n", code=1)
+                return said(f"Node {text} not found\n", code=1)
             jobs = controller.jobs(call.as_of)
             return said(
                 "".join(_block(details.node_lines(node, jobs, site), one_line) for node in nodes)

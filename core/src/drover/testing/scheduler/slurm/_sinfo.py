@@ -119,7 +119,7 @@ _LETTERS: Final[Mapping[str, tuple[str, str]]] = {
     "w": ("weight", "WEIGHT"),
 }
 _USUAL: Final = "%9P %.5a %.10l %.6D %.6t %N"
-_BY_NODE: Final = "%N %.6D %.9P %6t"
+_BY_NODE: Final = "%9N %.6D %.9P %6t"
 
 
 def sinfo(controller: Controller, call: Call) -> Reply:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from drover.testing.scheduler._scheduler import Scheduler
 from drover.testing.scheduler.slurm._controller import Controller
 from drover.testing.scheduler.slurm._job import Job, Usage
+from drover.testing.scheduler.slurm._life import SIGKILL
 from drover.testing.scheduler.slurm._planning import uses_nodes
 from drover.testing.scheduler.slurm._words import Flag, State
 
@@ -129,6 +130,30 @@ class Steps(Scheduler):
         """Let its time limit pass."""
         facts = {"reason": "TimeLimit", "exit_status": 9, **facts}
         return self.end(which, State.TIMEOUT, **facts)
+
+    def expire(self, which: Which) -> Job:
+        """Let its time limit pass: TERM to all its processes, KillWait later KILL."""
+        with self.lock:
+            self.controller.time_out(self.job(which), self.clock.time())
+            return self.job(which)
+
+    def lose_processes(self, which: Which) -> Job:
+        """Kill all processes of a job that runs for real, as when its node loses power.
+
+        The controller sees its script killed by SIGKILL; what really becomes of it is the test's
+        to say, with `change`.
+        """
+        job = self.job(which)
+        with self.lock:
+            self.controller.signal(job, SIGKILL, group=True)
+        self.until(lambda: not self.runs(job))
+        return self.job(which)
+
+    def runs(self, job: Job) -> bool:
+        """Tell whether a process of the job is there."""
+        with self.lock:
+            self.catch_up()
+            return self.controller.executor is not None and self.controller.executor.runs(job)
 
     def preempt(self, which: Which, *, requeue: bool = False) -> Job:
         """Let another job push it out: it is gone, or goes back into the queue."""
