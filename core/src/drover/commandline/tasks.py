@@ -1,5 +1,6 @@
 """The task file: what the wrapper is to run, written before the attempt is handed over."""
 
+import re
 import secrets
 import shutil
 import sys
@@ -53,11 +54,12 @@ def write_task(
 
 
 def expand(path: str | None, attempt: Attempt) -> str | None:
-    """Put the job's id for `%j` and its array index for `%a` into a path."""
+    """Put the job's id for `%j` and its array index for `%a`; `%%` is a percent sign."""
     if path is None:
         return None
     index = "" if attempt.array_index is None else str(attempt.array_index)
-    return path.replace("%j", attempt.job_id).replace("%a", index)
+    words = {"%": "%", "j": attempt.job_id, "a": index}
+    return re.sub("%([%ja])", lambda found: words[found[1]], path)
 
 
 def wrapper_argv(

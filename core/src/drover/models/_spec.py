@@ -337,7 +337,7 @@ class JobSpec:
     """Whether the client's environment at submission is the base, less schedulers' variables."""
     stdin: str | None = field(default=None, converter=to_stdin)
     stdout: str | None = field(default=None, converter=to_stdout)
-    """`None`: a file that drover keeps. `%j` is the job's id, `%a` its array index."""
+    """`None`: a file that drover keeps. `%j` is the job's id, `%a` its array index, `%%` a `%`."""
     stderr: str | None = field(default=None, converter=to_stderr)
     join_output: bool = False
     """Send stderr where stdout goes."""
