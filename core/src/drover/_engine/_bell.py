@@ -115,14 +115,16 @@ class Bell:
         if seq == self._told:
             return
         self._told = seq
-        line = f"{seq}\n".encode()
         for client in tuple(self._clients):
-            try:
-                client.send(line)
-            except BlockingIOError:
-                continue  # It has unread lines; each of them is as good as this one.
-            except OSError:
-                self._part(client)
+            self._send(client, seq)
+
+    def _send(self, client: socket.socket, seq: int) -> None:
+        try:
+            client.send(f"{seq}\n".encode())
+        except BlockingIOError:
+            return  # It has unread lines; each of them is as good as this one.
+        except OSError:
+            self._part(client)
 
     @property
     def listeners(self) -> int:
@@ -160,6 +162,9 @@ class Bell:
         client.setblocking(False)
         self._clients.add(client)
         self._selector.register(client, selectors.EVENT_READ)
+        if self._told >= 0:
+            # It may have looked into the store before the last news, and has heard nothing of it.
+            self._send(client, self._told)
 
     def _part(self, client: socket.socket) -> None:
         self._clients.discard(client)
