@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from drover import drmaa
 from drover.models import RESOURCE_FIELDS, SPEC_FIELDS
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,7 @@ def rows() -> Iterator[tuple[str, list[str]]]:
         yield from ((f"{backend}: {field}", tests) for field, tests in fields.items())
     for command, tests in LEDGER["commands"].items():
         yield f"drover {command}", tests
+    yield from ((f"drmaa.{name}", tests) for name, tests in LEDGER["drmaa"].items())
     for section in ("promises", "defects"):
         for row in LEDGER[section]:
             yield row["says"], row["tests"]
@@ -103,6 +105,16 @@ def test_every_command_has_a_row() -> None:
     commands = {name for _, commands in sections for name, _ in commands}
 
     assert commands == set(LEDGER["commands"])
+
+
+def test_every_name_of_drmaa_has_a_row() -> None:
+    """A program that was written for drmaa-python may use any of them."""
+    methods = {f"Session.{name}" for name in vars(drmaa.Session) if name[0] != "_"}
+    attributes = {f"JobTemplate.{name}" for name in vars(drmaa.JobTemplate) if name[0] != "_"}
+    constants = {name for name in drmaa.__all__ if isinstance(getattr(drmaa, name), str | int)}
+    others = {*drmaa.__all__} - constants - {"Session", "JobTemplate"} | {"__version__"}
+
+    assert {*methods, *attributes, *others, "constants"} == set(LEDGER["drmaa"])
 
 
 def test_no_promise_stands_there_twice() -> None:

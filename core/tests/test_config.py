@@ -132,6 +132,9 @@ def test_what_jobs_are_told_is_no_setting(project: Path, name: str) -> None:
         ("[engine]\nidle_s = true", ["engine.idle_s", "number"]),
         ("[plugins]\ndisabled = 'x'", ["plugins.disabled", "list"]),
         ("[backends.b]\nplugin = 3", ["backends.b.plugin", "text"]),
+        ("[drmaa]\ncategory = 1", ["not known; did you mean 'categories'?", "[drmaa] are:"]),
+        ("[drmaa]\ncategories = 1", ["drmaa.categories", "table"]),
+        ("[drmaa.categories]\nlong = 1", ["drmaa.categories.long", "table"]),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_place(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from from_code import capabilities, commands, diagram, errors, hooks, models, states
+from from_code import capabilities, commands, diagram, drmaa, errors, hooks, models, states
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -12,5 +12,6 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "hooks.md", hooks.page()
     yield from errors.pages()
     yield "models.md", models.page()
+    yield "drmaa.md", drmaa.page()
     yield "cli.md", commands.page()
     yield "capabilities.md", capabilities.page()

@@ -17,8 +17,9 @@ from attrs import field, frozen
 from drover.errors import ConfigError, did_you_mean
 
 FILE: Final = "drover.toml"
-_TOP: Final = ("backend", "backends", "engine", "home", "plugins")
-_ENGINE: Final = ("idle_s",)
+_TOP: Final = ("backend", "backends", "drmaa", "engine", "home", "plugins")
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {"drmaa": ("categories",), "engine": ("idle_s",)}
+"""What a table holds that is not open to names of the user's own."""
 _TEXTS: Final = ("backend", "home")
 # Variables that are told to jobs or read before any setting; they are no settings.
 _TOLD: Final = (
@@ -151,10 +152,11 @@ def _check(setting: Setting) -> None:
     known: tuple[str, ...] = _TOP
     owner = "settings"
     if top in _TOP:
-        if top != "engine" or rest in _ENGINE:
+        part = rest if top == "engine" else rest.partition(".")[0]
+        if top not in _PARTS or part in _PARTS[top]:
             _check_value(setting)
             return
-        known, owner = _ENGINE, "[engine]"
+        known, owner = _PARTS[top], f"[{top}]"
     word = rest if top in _TOP and rest else setting.key
     raise ConfigError(
         setting.origin,
@@ -180,6 +182,8 @@ def _wanted(key: str, value: Any) -> str:
         return "" if isinstance(value, list) else "a list of names"
     if path[0] in {"backends", "plugins"} and len(path) == 2:
         return "" if value == {} else f"a table: [{key}]"
+    if path[0] == "drmaa" and len(path) < 4:
+        return "" if value == {} else "a table: [drmaa.categories.NAME]"
     if key == "engine.idle_s":
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return "" if is_number and value >= 0 else "a number of seconds, 0 or more"

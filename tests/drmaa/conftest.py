@@ -1,0 +1,67 @@
+"""The DRMAA face on real jobs, over every backend that is there.
+
+`FACE_BACKENDS=slurm,drmaa` adds backends to the local one; their servers have to be up.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import drover
+from drover import drmaa
+from drover.states import ENDED, State
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from face_hand import Make
+
+BACKENDS = ["local", *filter(None, os.environ.get("FACE_BACKENDS", "").split(","))]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Name a backend, with a store for a file of tests: an engine takes its time to start."""
+    home = tmp_path_factory.mktemp("face") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DROVER_HOME", str(home))
+        patch.setenv("DROVER_BACKEND", request.param)
+        patch.setenv("DROVER_BACKENDS__LOCAL__IDLE_S", "1")
+        yield request.param
+        with drover.open(home) as session:
+            session.cancel(session.jobs(state=set(State) - ENDED, newest=None), grace_s=0.1)
+            session.engine_stop()
+
+
+@pytest.fixture
+def session(backend: str) -> Iterator[drmaa.Session]:
+    """Give an active session; leave it if the test has not."""
+    opened = drmaa.Session(backend)
+    opened.initialize(backend)
+    yield opened
+    try:
+        opened.control(drmaa.Session.JOB_IDS_SESSION_ALL, drmaa.JobControlAction.TERMINATE)
+        opened.exit()
+    except drmaa.NoActiveSessionException:
+        return
+
+
+@pytest.fixture
+def make(session: drmaa.Session, tmp_path: Path) -> Make:
+    """Make templates of shell scripts, in a folder of the test's own."""
+
+    def shell(script: str, *args: str, **values: Any) -> drmaa.JobTemplate:
+        template = session.createJobTemplate()
+        template.remoteCommand = "/bin/sh"
+        template.args = ["-c", script, "sh", *args]
+        template.workingDirectory = str(tmp_path)
+        for name, value in values.items():
+            setattr(template, name, value)
+        return template
+
+    return shell
