@@ -29,6 +29,8 @@ _IN_DOUBT: Final = re.compile(
     re.IGNORECASE,
 )
 """The controller may have taken it."""
+_USAGE: Final = re.compile('Try "sbatch --help"')
+"""It does not know its own options, and has asked nobody."""
 _UNSENT: Final = re.compile(
     r"connect failure|Protocol authentication|authentication error|munge|"
     r"Unable to contact slurm controller \(connect|resolve|Failed to read the configuration",
@@ -83,7 +85,7 @@ def read(reply: Completed) -> Submission:
         return Submission(answer=Answer.UNKNOWN, message=message)
     if _FULL.search(said) or _UNSENT.search(said):
         return Submission(answer=Answer.REFUSED, message=message, retryable=True)
-    if "error" not in said.lower():
+    if "error" not in said.lower() and not _USAGE.search(said):
         return Submission(answer=Answer.UNKNOWN, message=message)
     return Submission(answer=Answer.REFUSED, message=message)
 
