@@ -118,7 +118,6 @@ def test_what_the_backend_cannot_do_is_denied(session: drmaa.Session, make: Make
     before = session.contact
     for values in (
         {"nativeSpecification": "nonesuch=1"},
-        {"nativeSpecification": "--nonesuch-flag"},
         {"email": ["somebody@example.org"]},
         {"jobCategory": "nonesuch"},
         {"outputPath": "nowhere.example.org:/x"},
@@ -131,6 +130,23 @@ def test_what_the_backend_cannot_do_is_denied(session: drmaa.Session, make: Make
         session.wait(drmaa.Session.JOB_IDS_SESSION_ANY)
 
     assert before == session.contact
+
+
+def test_a_flag_that_nobody_knows_runs_nothing(
+    session: drmaa.Session, make: Make, backend: str, tmp_path: Path
+) -> None:
+    """The local backend takes none; what only a scheduler can judge, it says when it is asked."""
+    template = make("touch ran", nativeSpecification="--nonesuch-flag")
+    if backend == "local":
+        with pytest.raises(drmaa.DeniedByDrmException, match=r"^code 17: .*options"):
+            session.runJob(template)
+    else:
+        job_id = session.runJob(template)
+        session.synchronize([job_id], WAIT_S)
+        assert "failed" == session.jobStatus(job_id)
+        assert (False, False, "", False, True, 0) == session.wait(job_id)[1:7]
+
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_job_category_is_configured(
