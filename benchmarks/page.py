@@ -7,6 +7,7 @@ from typing import Final
 import growth
 import idle
 import latency
+import slurm
 import startup
 import submission
 import throughput
@@ -22,6 +23,7 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "startup": startup,
     "idle": idle,
     "growth": growth,
+    "slurm": slurm,
 }
 
 HEAD: Final = """\
@@ -62,3 +64,8 @@ def _conditions(measured: Measured) -> str:
         f"{machine['cores']} cores of {machine['cpu']}, {machine['memory_gib']} GiB, "
         f"{machine['file_system']}; load before: {machine['load_before']}.{note}"
     )
+
+
+def usual() -> list[str]:
+    """Name the subjects that can be measured here; the others have to be asked for."""
+    return [name for name in SUBJECTS if name != "slurm" or slurm.is_here()]

@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> int:
     scratch = Path(tempfile.mkdtemp(prefix="drover-bench-", dir=options.scratch))
     kept = results.load()
     try:
-        for name in options.only or page.SUBJECTS:
+        for name in options.only or page.usual():
             measured = measure(name, options, scratch, command)
             kept = kept.taking(name, measured, add=options.add)
             print(f"\n{page.SUBJECTS[name].section(measured.rounds)}", flush=True)

@@ -19,8 +19,9 @@ class SlurmConfig:
     """The name that the cluster must bear; another one is refused by the doctor."""
     poll_s: float = 2.0
     """Between two looks at the queue while something changes."""
-    idle_poll_s: float = 20.0
-    """Between two looks while nothing does."""
+    idle_poll_s: float = 40.0
+    """Between two looks while nothing does: each is two requests to the controller. Ends are not seen
+    later for it, wrappers leave word of theirs."""
     settle_s: float = 15.0
     """How long a job that was killed may lack its exit record."""
     missing_grace_s: float = 60.0
