@@ -91,14 +91,10 @@ def section(rounds: Sequence[Round]) -> str:
     first = rounds[0]
     ends = first["ends"]["end_to_wait_ms"]
     late = quantiles(ends, n=20, method="inclusive") if len(ends) > 1 else [ends[0]] * 19
+    speeds = {name: spread(values(rounds, name, "per_s")) for name in ("sbatch", "drover", "array")}
     rows = [
-        (
-            "bare `sbatch`, one after the other",
-            "jobs/s",
-            spread(values(rounds, "sbatch", "per_s")),
-            "",
-        ),
-        ("Drover, each job a submission", "jobs/s", spread(values(rounds, "drover", "per_s")), ""),
+        ("bare `sbatch`, one after the other", "jobs/s", speeds["sbatch"], ""),
+        ("Drover, each job a submission", "jobs/s", speeds["drover"], ""),
         (
             "beside bare `sbatch` in the same round",
             "ratio",

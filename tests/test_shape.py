@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = [*ROOT.glob("core/src"), *ROOT.glob("plugins/*/src"), *ROOT.glob("libs/*/src")]
 OURS = ("benchmarks", "clusters", "core", "docs", "libs", "plugins", "tests")
 MAX_MODULE = 600
+# What must be one file, wherever it goes, and how long that may get.
+ONE_FILE = {"core/src/drover/commandline/wrapper.py": 800}
 LOOK_TWICE = 400
 MAX_FUNCTION = 60
 
@@ -20,6 +22,7 @@ LOOKED_AT = {
     "core/src/drover/_engine/_calls.py": "each hook that the engine calls, beside what follows",
     "core/src/drover/_engine/_engine.py": "one round of the engine, from looking to acting",
     "core/src/drover/_store/_reader.py": "every question to a store is one short query",
+    "core/src/drover/commandline/backend.py": "the hooks, one after the other, and who is who",
     "core/src/drover/commandline/wrapper.py": "copied to compute nodes as one file of its own",
     "core/src/drover/hookspecs.py": "each of 18 hooks answers seven questions",
     "core/src/drover/models/_spec.py": "a specification and the checks of its fields",
@@ -64,7 +67,12 @@ def test_no_file_is_too_long() -> None:
     """Every admired project has one swollen file, and it is the one that people complain about."""
     files = [path for folder in OURS for path in (ROOT / folder).rglob("*.py") if is_ours(path)]
 
-    assert [] == [f"{name_of(path)}: {length(path)}" for path in files if length(path) > MAX_MODULE]
+    long = [
+        f"{name_of(path)}: {length(path)}"
+        for path in files
+        if length(path) > ONE_FILE.get(name_of(path), MAX_MODULE)
+    ]
+    assert [] == long
 
 
 def test_long_modules_were_looked_at_twice() -> None:

@@ -20,8 +20,8 @@ class SlurmConfig:
     poll_s: float = 2.0
     """Between two looks at the queue while something changes."""
     idle_poll_s: float = 40.0
-    """Between two looks while nothing does: each is two requests to the controller. Ends are not seen
-    later for it, wrappers leave word of theirs."""
+    """Between two looks while nothing does: each is two requests to the controller. Ends are not
+    seen later for it, wrappers leave word of theirs."""
     settle_s: float = 15.0
     """How long a job that was killed may lack its exit record."""
     missing_grace_s: float = 60.0
