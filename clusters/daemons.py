@@ -13,8 +13,8 @@ from pathlib import Path
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # The shell waits for one line, then becomes the daemon: its pid and start time are on disk by
-# then. If whoever starts it dies before, the shell reads the end of file and leaves.
-GATE = ("sh", "-c", 'read -r go && cd / && exec "$@" </dev/null', "sh")
+# then, and its input at an end. If whoever starts it dies before, the shell leaves.
+GATE = ("sh", "-c", 'read -r go && cd / && exec "$@"', "sh")
 
 
 def start_time(pid: int) -> str | None:

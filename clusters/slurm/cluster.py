@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -135,6 +136,13 @@ class Cluster:
         order = [name for name in self.starters() if name in recorded]
         # Those that the settings no longer know are dead: anywhere will do.
         return [*order, *recorded.difference(order)]
+
+    def give_up_nodes(self) -> None:
+        """Tell a controller that lives that jobs end here; else it would learn it minutes later."""
+        if self.daemons.process("slurmctld") is not None:
+            self.daemons.signal("slurmctld", signal.SIGCONT)
+            names = ",".join(self.settings.nodes_and_ports)
+            self.ask("scontrol", "update", f"NodeName={names}", "State=DOWN", "Reason=taken-down")
 
     def await_nodes(self) -> None:
         """Wait until every node takes jobs, those too that were given up in an earlier life."""

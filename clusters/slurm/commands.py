@@ -62,8 +62,8 @@ def down() -> int:
     """Take a cluster down."""
     made = argparse.ArgumentParser(
         prog="clusters/slurm/down",
-        description="Take a cluster down. Jobs that run are cut off as if the power failed; the "
-        "queue and the accounts are there again after the next `up`, unless they are wiped.",
+        description="Take a cluster down. Jobs that run are killed, and requeued or failed as when "
+        "their nodes fail; queue and accounts are there after the next `up`, unless wiped.",
     )
     made.add_argument("folder", nargs="?", type=Path, default=default_folder())
     made.add_argument("--wipe", action="store_true", help="delete the folder, too")
@@ -77,6 +77,7 @@ def _take_down(place: Place, *, wipe: bool) -> None:
         return
     with place.alone():
         cluster = Cluster(place.folder, place.load({}))
+        cluster.give_up_nodes()
         for name in reversed(cluster.started()):
             cluster.daemons.stop(name)
         leftovers.kill(cluster.environment)

@@ -55,6 +55,9 @@ def kill(variables: dict[str, str], node: str | None = None) -> None:
         if rounds == MOST_ROUNDS:
             raise TimeoutError(f"processes do not die: {', '.join(str(row.pid) for row in left)}")
         rounds += 1
+        # Step daemons first, so that none can report what becomes of its job.
+        for process in reversed(left):
+            send(process.pid, process.started, signal.SIGSTOP)
         for process in left:
             send(process.pid, process.started, signal.SIGKILL, wait_s=KILL_S)
 
