@@ -54,10 +54,10 @@ def native_problem(name: str, options: Mapping[str, Any]) -> str:
             return f"option {option!r} is {kind}, not {value!r}"
         if any(re.search(r"[\0\n\r]", text) for text in _texts(value)):
             return f"option {option!r} is one line without control characters"
+    problems = [_word_problem(word) for word in _texts(options.get("options", ()))]
     if "signal" in options:
-        return _signal_problem(str(options["signal"]))
-    words = _texts(options.get("options", ()))
-    return next((why for word in words if (why := _word_problem(word))), "")
+        problems.append(_signal_problem(str(options["signal"])))
+    return next(filter(None, problems), "")
 
 
 def _texts(value: object) -> list[str]:
@@ -91,9 +91,9 @@ def _word_problem(word: str) -> str:
     name = word.removeprefix("--").partition("=")[0]
     if not re.match(r"--[a-z]", word):
         return f"each of 'options' is one word that begins with --, not {word!r}"
-    if name in OURS:
-        return f"--{name} is given by drover and cannot be among 'options'"
-    return ""
+    # sbatch takes the beginning of a name for the name: getopt_long(3).
+    ours = next((ours for ours in sorted(OURS) if ours.startswith(name)), "")
+    return f"--{ours} is given by drover and cannot be among 'options'" if ours else ""
 
 
 def options(name: str, spec: JobSpec) -> tuple[str, ...]:
@@ -108,6 +108,8 @@ def options(name: str, spec: JobSpec) -> tuple[str, ...]:
         flag = "--" + option.replace("_", "-")
         if option == "signal":
             value = signal_for_the_shell(value)
+        elif option == "gres":
+            value = generic(resources, value)
         words.append(flag if kind == FLAG else f"{flag}={value}")
     return (*words, *native.get("options", ()))
 
@@ -167,11 +169,28 @@ def _resources(resources: Resources, native: Mapping[str, Any]) -> list[str]:
 
 def gpus(resources: Resources, native: Mapping[str, Any]) -> list[str]:
     """Ask for GPUs per task; for a single task by the option that every version knows."""
-    if "gres" in native:
+    gres = str(native.get("gres", ""))
+    if _names_gpus(gres) or (gres and _is_single(resources)):
         return []
-    if resources.tasks == 1 and resources.nodes == 1:
+    if _is_single(resources):
         return [f"--gres=gpu:{resources.gpus}"]
     return [f"--gpus-per-task={resources.gpus}"]
+
+
+def generic(resources: Resources, gres: str) -> str:
+    """Put the GPUs of a single task to what else it asks for: of two --gres the last counts."""
+    if resources.gpus and _is_single(resources) and not _names_gpus(gres):
+        return f"gpu:{resources.gpus},{gres}"
+    return gres
+
+
+def _names_gpus(gres: str) -> bool:
+    """Tell whether GPUs are asked for in the user's own words, which say more than a number."""
+    return any(re.match(r"(?:gres[:/])?gpu(?::|$)", part) for part in gres.split(","))
+
+
+def _is_single(resources: Resources) -> bool:
+    return resources.tasks == 1 and resources.nodes == 1
 
 
 def clock(seconds: float) -> str:
