@@ -14,7 +14,8 @@ from drover.models import Answer, JobSpec
 NAME_LENGTH: Final = 200
 """Accounting keeps 255 characters of a name: this much of the label, then `@` and the key."""
 
-_ACCEPTED: Final = re.compile(r"(\d+)(?:;[^;\s]+)?", re.ASCII)
+_ACCEPTED: Final = re.compile(r"\s*(\d+)(?:;[^;\s]+)?\s*", re.ASCII)
+"""Alone on its line: a site's sbatch may print more before and after it."""
 _FULL: Final = re.compile(
     r"MaxSubmit|SubmitJobs|Resource temporarily unavailable|job queue full|"
     r"temporarily unable to accept|Job count|MaxJobCount|Rate limit|too many|"
@@ -75,11 +76,10 @@ def _pattern(path: str) -> str:
 def read(reply: Completed) -> Submission:
     """Read what sbatch answered. What cannot be read is no refusal."""
     said = reply.stderr.strip()
-    lines = reply.stdout.split()
-    match = _ACCEPTED.fullmatch(lines[-1]) if lines else None
-    if match is not None:
+    ids = {match[1] for line in reply.stdout.splitlines() if (match := _ACCEPTED.fullmatch(line))}
+    if len(ids) == 1:
         # Also with an exit code: it was accepted before something else went wrong.
-        return Submission(answer=Answer.ACCEPTED, native_id=match[1], message=said)
+        return Submission(answer=Answer.ACCEPTED, native_id=ids.pop(), message=said)
     message = _message(said) or f"sbatch ended with {reply.returncode} and said nothing"
     if reply.returncode <= 0 or _IN_DOUBT.search(said) or not said:
         return Submission(answer=Answer.UNKNOWN, message=message)
