@@ -20,6 +20,8 @@ FIELDS: Final[Sequence[str]] = (
 """The name comes last: that of a stranger's job may hold anything."""
 _OFF: Final = ("accounting storage is disabled", "only supported for the accounting_storage")
 _KEPT_BITS: Final = 128
+NOT_LAUNCHED: Final = "53"
+"""In the place of a signal: slurmd could not begin it, as where its output cannot be written."""
 _HOST_LISTS: Final = "["
 
 
@@ -88,7 +90,8 @@ def read(reply: Completed) -> list[Account]:
 def _account(
     job: str, rows: Sequence[Mapping[str, str]], steps: Iterable[Mapping[str, str]]
 ) -> Account:
-    last = max(rows, key=lambda row: row["Submit"])
+    # They come in their order, and two of one second are possible: a job requeued at once.
+    last = max(reversed(rows), key=lambda row: row["Submit"])
     return Account(
         native_id=job,
         word=last["State"],
@@ -164,10 +167,13 @@ def row_of(account: Account) -> Row | None:
     if what.phase is not Phase.ENDED or account.ended_at is None:
         return None
     code, _, number = account.exit_code.partition(":")
+    if number == NOT_LAUNCHED:
+        what = meaning("LAUNCH_FAILED")
+        number = ""
     exit_code = int(code) if code.isdecimal() else None
     signal = int(number) if number.isdecimal() and 0 < int(number) <= 64 else None
     message = "" if what.reason is None else f"accounting says {account.word}"
-    if what.reason is not None or signal is not None:
+    if what.reason is not None:
         exit_code = exit_code or None
     if signal is not None:
         exit_code = None
