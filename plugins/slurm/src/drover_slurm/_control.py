@@ -5,6 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
 from drover.commandline import KILLER, Command, Known, Row, Talk
+from drover.errors import UnreachableError
 from drover.hookspecs import Completed
 from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
 from drover_slurm._queue import said
@@ -112,20 +113,25 @@ def _carry_out(
     ids = [native_id for native_id, _ in targets]
     group = [order for _, orders in targets for order in orders]
     argv = (*words, *ids) if words[0] == "scancel" else (*words, ",".join(ids))
-    reply = yield Command(argv=argv, timeout_s=timeout_s)
+    try:
+        reply = yield Command(argv=argv, timeout_s=timeout_s)
+    except UnreachableError:
+        return  # No answer: they are asked again. Those that came before have theirs.
     if reply.returncode == 0:
         for order in group:
             answers[order.request.id] = _done(order)
-    elif len(group) > 1:
-        # One of them was the reason; which one, the exit code does not say.
-        for order in group:
-            alone = (order.attempt.native_id or "", [order])
-            yield from _carry_out(words, [alone], answers, timeout_s)
     elif _is_unheard(reply):
-        return  # Nobody has heard it: no answer, and it is asked again.
-    elif words == ("scontrol", "suspend") and "ermission" in reply.stderr:
+        return
+    elif words == _COMMANDS[Verb.SUSPEND] and "ermission" in reply.stderr:
         # Operators alone may do that; anybody may stop his own processes.
         yield from _carry_out(_signal(signal.SIGSTOP), targets, answers, timeout_s)
+    elif len(group) > 1:
+        # One of them was the reason; which one, the exit code does not say.
+        if len(targets) == 1:
+            targets = [(order.attempt.native_id or "", [order]) for order in group]
+        half = len(targets) // 2
+        yield from _carry_out(words, targets[:half], answers, timeout_s)
+        yield from _carry_out(words, targets[half:], answers, timeout_s)
     else:
         (order,) = group
         why = said(reply)
@@ -135,7 +141,11 @@ def _carry_out(
 
 
 def _is_unheard(reply: Completed) -> bool:
-    words = ("Unable to contact", "Socket timed out", "authentication error", "Connection")
+    # "Unexpected message" is all that scontrol says of a controller that is away.
+    words = (
+        "Unable to contact", "Socket timed out", "authentication error", "Connection",
+        "Unexpected message",
+    )  # fmt: skip
     return any(text in reply.stderr for text in words)
 
 

@@ -44,7 +44,7 @@ def talk(cluster: str, now: float) -> Talk[list[Diagnosis]]:
     try:
         reply = yield config_command()
     except UnreachableError as exc:
-        return [_no_command(exc)]
+        return [(yield from _no_answer(exc)) if exc.sent else _no_command(exc)]
     if reply.returncode != 0:
         return [_no_controller(reply)]
     config = read_config(reply)
@@ -56,12 +56,6 @@ def talk(cluster: str, now: float) -> Talk[list[Diagnosis]]:
 
 
 def _no_command(exc: UnreachableError) -> Diagnosis:
-    if exc.sent:
-        return _error(
-            "controller",
-            f"scontrol gave no answer: {exc.why}",
-            "the controller hangs or the network does; ask the administrators",
-        )
     return _warning(
         "commands",
         f"there is no Slurm here: scontrol cannot be executed ({exc.why})",
@@ -69,11 +63,33 @@ def _no_command(exc: UnreachableError) -> Diagnosis:
     )
 
 
+def _no_answer(exc: UnreachableError) -> Generator[Command, Completed, Diagnosis]:
+    """Say why a command hangs: where munged was killed, it tries for a minute to reach it."""
+    message = f"scontrol gave no answer: {exc.why}"
+    hangs = "the controller hangs or the network does; ask the administrators"
+    try:
+        reply = yield Command(argv=("munge", "-n"), timeout_s=_TIMEOUT_S)
+    except UnreachableError as munge:
+        if munge.sent:
+            return _error("munge", f"{message}, and munge gives none either", _START_MUNGED)
+    else:
+        if "refused" in reply.stderr:
+            return _error("munge", f"{message}; {said(reply)}", _START_MUNGED)
+        if reply.returncode == 0:
+            return _error("controller", message, hangs)
+    # Whether munged listens where Slurm looks for it cannot be told from here.
+    return _error("controller", message, f"{hangs}; or munged on this machine was killed")
+
+
+_START_MUNGED: Final = (
+    "start munged on this machine (munge -n | unmunge tests it); the keys must agree"
+)
+
+
 def _no_controller(reply: Completed) -> Diagnosis:
     why = said(reply)
     if "uthentication" in why or "munge" in why.lower():
-        cure = "start munged on this machine (munge -n | unmunge tests it); the keys must agree"
-        return _error("munge", f"the controller cannot be spoken to: {why}", cure)
+        return _error("munge", f"the controller cannot be spoken to: {why}", _START_MUNGED)
     if "configuration" in why.lower() or "SLURM_CONF" in why or "resolve" in why.lower():
         cure = "to use a cluster, set SLURM_CONF to its slurm.conf, or mend that"
         return _warning("configuration", f"no cluster is set up here: {why}", cure)
@@ -125,7 +141,10 @@ def _skew(config: Mapping[str, str], now: float) -> Diagnosis | None:
 
 
 def _partitions() -> Generator[Command, Completed, list[Diagnosis]]:
-    reply = yield Command(argv=("sinfo", "-h", "-a", "-o", _PARTITION), timeout_s=_TIMEOUT_S)
+    try:
+        reply = yield Command(argv=("sinfo", "-h", "-a", "-o", _PARTITION), timeout_s=_TIMEOUT_S)
+    except UnreachableError as exc:
+        return [_error("partitions", f"sinfo gave no answer: {exc.why}", "sinfo tells more")]
     if reply.returncode != 0:
         return [_error("partitions", said(reply), "sinfo tells more")]
     lines: dict[str, list[list[str]]] = {}

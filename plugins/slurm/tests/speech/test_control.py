@@ -1,0 +1,232 @@
+"""Requests, many with one command; and what their answers are worth."""
+
+import signal
+from collections.abc import Callable, Sequence
+
+import pytest
+from slurm_speech import Reply, order, page, play
+
+from drover.commandline import KILLER, Command, Row
+from drover.errors import UnreachableError
+from drover.models import Order, OrderAnswer, Phase, Source, Verb, Verdict
+from drover_slurm import _control
+
+OUTAGES = page("outages")
+CONTROL = page("control")
+GOOD = Reply()
+UNKNOWN = "Invalid job id specified for job {}\nslurm_suspend error: Invalid job id specified\n"
+DENIED = "Access/permission denied for job 7\nslurm_suspend error: Access/permission denied\n"
+
+
+def row(phase: Phase = Phase.RUNNING, word: str = "RUNNING", **more: bool) -> Row:
+    return Row(native_id="", key="KEY", phase=phase, source=Source.QUEUE, word=word, **more)
+
+
+def carry_out(
+    orders: Sequence[Order],
+    *replies: Reply | BaseException,
+    rows: dict[str, Row | None] | None = None,
+) -> tuple[dict[str, OrderAnswer], list[Command]]:
+    """Carry orders out on jobs that run, where nothing else is said."""
+    there: dict[str, Row | None] = {one.attempt.token: row() for one in orders}
+    answers, asked = play(_control.talk(orders, there | (rows or {}), 5.0), *replies)
+    return {answer.token.removeprefix("token-"): answer for answer in answers}, asked
+
+
+def controller(answer: Callable[[tuple[str, ...]], Reply], talk_orders: Sequence[Order]) -> int:
+    """Count the commands of a talk with a controller that answers by itself."""
+    talk = _control.talk(talk_orders, {one.attempt.token: row() for one in talk_orders}, 5.0)
+    count = 0
+    try:
+        command = next(talk)
+        while True:
+            count += 1
+            command = talk.send(answer(command.argv))
+    except StopIteration:
+        return count
+
+
+@pytest.mark.parametrize(
+    ("verb", "phase", "words"),
+    [
+        (Verb.CANCEL, Phase.QUEUED, "scancel 7"),
+        (Verb.CANCEL, Phase.RUNNING, "scancel 7"),
+        (Verb.TERMINATE, Phase.QUEUED, "scancel 7"),
+        (Verb.TERMINATE, Phase.RUNNING, "scancel --signal=15 --full 7"),
+        (Verb.KILL, Phase.QUEUED, "scancel 7"),
+        (Verb.KILL, Phase.RUNNING, f"scancel --signal={KILLER} --batch 7"),
+        (Verb.KILL, Phase.SUSPENDED, "scancel 7"),
+        (Verb.HOLD, Phase.QUEUED, "scontrol uhold 7"),
+        (Verb.RELEASE, Phase.QUEUED, "scontrol release 7"),
+        (Verb.SUSPEND, Phase.RUNNING, "scontrol suspend 7"),
+        (Verb.RESUME, Phase.SUSPENDED, "scontrol resume 7"),
+        (Verb.SIGNAL, Phase.RUNNING, "scancel --signal=10 --batch 7"),
+    ],
+)
+def test_each_request_has_its_command(verb: Verb, phase: Phase, words: str) -> None:
+    """The same word may need another command before and after the start."""
+    number = signal.SIGUSR1 if verb is Verb.SIGNAL else None
+
+    answers, asked = carry_out(
+        [order("7", verb, signal=number)], GOOD, rows={"token-7": row(phase, phase.upper())}
+    )
+
+    assert [words] == [" ".join(command.argv) for command in asked]
+    assert (Verdict.SIGNALLED if verb.ends_job else Verdict.DONE) is answers["7"].verdict
+
+
+def test_stopped_by_a_signal_it_is_resumed_by_one() -> None:
+    """`scontrol resume` knows only what `scontrol suspend` did."""
+    there: dict[str, Row | None] = {"token-7": row(Phase.SUSPENDED, "STOPPED")}
+
+    _, asked = carry_out([order("7", Verb.RESUME)], GOOD, rows=there)
+
+    assert ("scancel", f"--signal={int(signal.SIGCONT)}", "--full", "7") == asked[0].argv
+
+
+def test_what_is_leaving_is_cancelled_once_more() -> None:
+    """Its batch shell is gone: there is nobody left to pass a signal on."""
+    there: dict[str, Row | None] = {"token-7": row(is_leaving=True)}
+
+    _, asked = carry_out([order("7", Verb.KILL)], GOOD, rows=there)
+
+    assert ("scancel", "7") == asked[0].argv
+
+
+@pytest.mark.parametrize("gone", [None, row(Phase.ENDED, "COMPLETED")], ids=["unlisted", "ended"])
+@pytest.mark.parametrize("verb", sorted(set(Verb) - {Verb.RETRY}))
+def test_what_is_not_there_is_not_touched(verb: Verb, gone: Row | None) -> None:
+    """Its id may have been handed out again: a stranger would be cancelled."""
+    answers, asked = carry_out([order("7", verb)], rows={"token-7": gone})
+
+    assert ([], Verdict.TOO_LATE) == (asked, answers["7"].verdict)
+
+
+@pytest.mark.parametrize(
+    ("verb", "phase"),
+    [(Verb.HOLD, Phase.RUNNING), (Verb.RELEASE, Phase.RUNNING), (Verb.RETRY, Phase.QUEUED)],
+)
+def test_what_slurm_cannot_do_is_refused_here(verb: Verb, phase: Phase) -> None:
+    """Slurm would hold a job that runs for its next life, which it may not have."""
+    answers, asked = carry_out([order("7", verb)], rows={"token-7": row(phase)})
+
+    assert ([], Verdict.REFUSED) == (asked, answers["7"].verdict)
+    assert answers["7"].message
+
+
+def test_ten_thousand_cancels_are_few_commands() -> None:
+    """A storm of scancel is what brings a controller down."""
+    orders = [order(str(number)) for number in range(10_000)]
+
+    answers, asked = carry_out(orders, *[GOOD] * 10)
+
+    assert 10 == len(asked)
+    assert {Verdict.SIGNALLED} == {answer.verdict for answer in answers.values()}
+    assert [str(number) for number in range(10_000)] == [
+        word for command in asked for word in command.argv[1:]
+    ]
+
+
+def test_requests_of_one_kind_go_together() -> None:
+    """One command holds all that are held, another cancels all that are cancelled."""
+    orders = [
+        *(order(str(number), Verb.HOLD) for number in range(3)),
+        *(order(str(number)) for number in range(3, 6)),
+    ]
+    there: dict[str, Row | None] = {f"token-{n}": row(Phase.QUEUED) for n in range(3)}
+
+    _, asked = carry_out(orders, GOOD, GOOD, rows=there)
+
+    assert [("scontrol", "uhold", "0,1,2"), ("scancel", "3", "4", "5")] == [c.argv for c in asked]
+
+
+def test_one_bad_id_among_a_thousand_costs_few_commands() -> None:
+    """The exit code does not say which one it was; asking for each would be a storm."""
+    orders = [order(str(number), Verb.SUSPEND) for number in range(1000)]
+
+    def answer(argv: tuple[str, ...]) -> Reply:
+        bad = "617" in argv[2].split(",")
+        return Reply("", UNKNOWN.format(617), 1) if bad else GOOD
+
+    count = controller(answer, orders)
+
+    assert count <= 25
+
+
+def test_a_bad_id_is_told_and_harms_no_other() -> None:
+    """Each request has an answer of its own."""
+    orders = [order(str(number), Verb.SUSPEND) for number in (7, 8, 9)]
+    bad = Reply("", UNKNOWN.format(8), 1)
+
+    answers, asked = carry_out(orders, bad, GOOD, bad, bad, GOOD)
+
+    assert ["7,8,9", "7", "8,9", "8", "9"] == [command.argv[2] for command in asked]
+    assert [Verdict.DONE, Verdict.TOO_LATE, Verdict.DONE] == [
+        answers[native_id].verdict for native_id in "789"
+    ]
+    assert "Invalid job id" in answers["8"].message
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "verdict"),
+    [
+        (Verb.HOLD, "hold one that has ended", Verdict.TOO_LATE),
+        (Verb.SUSPEND, "suspend one that waits", Verdict.REFUSED),
+        (Verb.CANCEL, "cancel what is no id", Verdict.TOO_LATE),
+        (Verb.CANCEL, "cancel one of many that is unknown", Verdict.SIGNALLED),
+        (Verb.RELEASE, "release one that is held", Verdict.DONE),
+        (Verb.SIGNAL, "signal", Verdict.DONE),
+    ],
+)
+def test_real_answers(verb: Verb, name: str, verdict: Verdict) -> None:
+    """The words are those of a real Slurm."""
+    phase = Phase.QUEUED if verb in (Verb.HOLD, Verb.RELEASE) else Phase.RUNNING
+
+    answers, _ = carry_out([order("7", verb)], CONTROL[name], rows={"token-7": row(phase)})
+
+    assert verdict is answers["7"].verdict
+
+
+def test_suspend_without_being_operator_stops_the_processes() -> None:
+    """Operators alone may suspend; anybody may stop what is his own."""
+    orders = [order(str(number), Verb.SUSPEND) for number in (7, 8)]
+
+    answers, asked = carry_out(orders, Reply("", DENIED, 1), GOOD)
+
+    stop = ("scancel", f"--signal={int(signal.SIGSTOP)}", "--full", "7", "8")
+    assert [("scontrol", "suspend", "7,8"), stop] == [command.argv for command in asked]
+    assert {Verdict.DONE} == {answer.verdict for answer in answers.values()}
+
+
+@pytest.mark.parametrize("verb", [Verb.HOLD, Verb.RESUME, Verb.CANCEL])
+def test_what_is_not_ours_to_do_is_refused(verb: Verb) -> None:
+    """An administrator's hold is not the user's to lift, and is not tried again."""
+    phase = Phase.QUEUED if verb is Verb.HOLD else Phase.SUSPENDED
+
+    answers, _ = carry_out(
+        [order("7", verb)], Reply("", DENIED, 1), rows={"token-7": row(phase, phase.upper())}
+    )
+
+    assert Verdict.REFUSED is answers["7"].verdict
+    assert "permission denied" in answers["7"].message
+
+
+@pytest.mark.parametrize("command", ["scancel", "scontrol"])
+@pytest.mark.parametrize("daemon", ["slurmctld is down", "slurmctld hangs"])
+def test_a_request_that_nobody_heard_has_no_answer(command: str, daemon: str) -> None:
+    """A controller that is away has refused nothing: it is asked again, once and not for each."""
+    verb = Verb.CANCEL if command == "scancel" else Verb.SUSPEND
+    orders = [order(str(number), verb) for number in range(500)]
+
+    answers, asked = carry_out(orders, OUTAGES[f"{daemon}: {command}"])
+
+    assert ({}, 1) == (answers, len(asked))
+
+
+def test_a_command_that_cannot_be_executed_costs_no_other_its_answer() -> None:
+    """What was carried out before was carried out, and must not be asked for again."""
+    orders = [order("7", Verb.SIGNAL, signal=10), order("8")]
+
+    answers, asked = carry_out(orders, GOOD, UnreachableError("scancel", "no answer within 5 s"))
+
+    assert (["7"], 2) == (list(answers), len(asked))
