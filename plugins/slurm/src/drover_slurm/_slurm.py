@@ -128,9 +128,12 @@ class Slurm:
         why = self._capacity.problem(batch.spec.resources) if self._capacity else ""
         if why or self._capacity is None:
             # Nodes may have been added: what was read earlier alone refuses nothing.
-            reply = yield _capacity.command(self._config.command_timeout_s)
-            self._capacity = _capacity.read(reply)
-            why = self._capacity.problem(batch.spec.resources)
+            try:
+                reply = yield _capacity.command(self._config.command_timeout_s)
+                self._capacity = _capacity.read(reply)
+                why = self._capacity.problem(batch.spec.resources)
+            except UnreachableError:
+                why = ""  # Nothing was handed over yet: sbatch itself is asked.
         if why:
             return Submission(answer=Answer.REFUSED, message=why)
         timeout_s = self._config.submit_timeout_s
