@@ -26,7 +26,8 @@ def batch(count: int = 1, **fields: Any) -> Batch:
     wanted = spec(**fields)
     return Batch(
         key="KEY", spec=wanted, label="true", tokens=tuple(map(str, range(count))),
-        tasks=Path("/t"), log=Path("/l"), attempt=Attempt(job_id="j", number=1, token="0", spec=wanted),
+        tasks=Path("/t"), log=Path("/l"),
+        attempt=Attempt(job_id="j", number=1, token="0", spec=wanted),
     )  # fmt: skip
 
 
