@@ -93,8 +93,3 @@ def read(reply: Completed) -> Submission:
 def _message(said: str) -> str:
     lines = [re.sub(r"^sbatch: (?:error: |fatal: )?", "", line) for line in said.splitlines()]
     return "; ".join(line for line in lines if line)
-
-
-def is_limit(told: Submission) -> bool:
-    """Tell whether a submission was turned away by a limit on how many there may be."""
-    return told.answer is Answer.REFUSED and told.retryable and bool(_FULL.search(told.message))

@@ -69,7 +69,7 @@ def spec(**fields: Any) -> JobSpec:
 def known(native_id: str, key: str = "KEY", **facts: Any) -> Known:
     """Give an attempt that was handed over."""
     given: dict[str, Any] = {
-        "token": f"token-{native_id}", "folder": FOLDER, "index": 0, "label": "true",
+        "token": f"token-{native_id}", "folder": FOLDER, "index": 0, "size": 1, "label": "true",
         "submission": native_id.partition("_")[0], **facts,
     }  # fmt: skip
     return Known(native_id=native_id, key=key, **given)

@@ -1,12 +1,13 @@
 """Requests, many with one command; and what their answers are worth."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
-from slurm_speech import Reply, order, page, play
+from slurm_speech import Reply, known, order, page, play
 
-from drover.commandline import KILLER, Command, Row
+from drover.commandline import KILLER, Command, Known, Row
 from drover.errors import UnreachableError
 from drover.models import Order, OrderAnswer, Phase, Source, Verb, Verdict
 from drover_slurm import _control
@@ -22,6 +23,18 @@ def row(phase: Phase = Phase.RUNNING, word: str = "RUNNING", **more: bool) -> Ro
     return Row(native_id="", key="KEY", phase=phase, source=Source.QUEUE, word=word, **more)
 
 
+def jobs(
+    orders: Sequence[Order], sizes: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, Known]:
+    """Give the jobs that orders are about; of an array of so many where a size is said."""
+    entries = [
+        known(native_id, size=sizes.get(native_id.partition("_")[0], 1))
+        for one in orders
+        if (native_id := one.attempt.native_id)
+    ]
+    return {entry.token: entry for entry in entries}
+
+
 def carry_out(
     orders: Sequence[Order],
     *replies: Reply | BaseException,
@@ -29,13 +42,14 @@ def carry_out(
 ) -> tuple[dict[str, OrderAnswer], list[Command]]:
     """Carry orders out on jobs that run, where nothing else is said."""
     there: dict[str, Row | None] = {one.attempt.token: row() for one in orders}
-    answers, asked = play(_control.talk(orders, there | (rows or {}), 5.0), *replies)
+    answers, asked = play(_control.talk(orders, jobs(orders), there | (rows or {}), 5.0), *replies)
     return {answer.token.removeprefix("token-"): answer for answer in answers}, asked
 
 
 def controller(answer: Callable[[tuple[str, ...]], Reply], talk_orders: Sequence[Order]) -> int:
     """Count the commands of a talk with a controller that answers by itself."""
-    talk = _control.talk(talk_orders, {one.attempt.token: row() for one in talk_orders}, 5.0)
+    there = {one.attempt.token: row() for one in talk_orders}
+    talk = _control.talk(talk_orders, jobs(talk_orders), there, 5.0)
     count = 0
     try:
         command = next(talk)
@@ -165,6 +179,40 @@ def test_a_bad_id_is_told_and_harms_no_other() -> None:
         answers[native_id].verdict for native_id in "789"
     ]
     assert "Invalid job id" in answers["8"].message
+
+
+def carry_out_on_arrays(
+    elements: Sequence[str], *replies: Reply
+) -> tuple[dict[str, OrderAnswer], list[str]]:
+    """Cancel elements of arrays, which have 3 each."""
+    orders = [order(native_id) for native_id in elements]
+    there = {one.attempt.token: row() for one in orders}
+    talk = _control.talk(orders, jobs(orders, {"7": 3, "8": 3}), there, 5.0)
+    answers, asked = play(talk, *replies)
+    return (
+        {answer.token.removeprefix("token-"): answer for answer in answers},
+        [" ".join(command.argv[1:]) for command in asked],
+    )
+
+
+def test_a_whole_array_is_named_by_its_own_id() -> None:
+    """One word cancels 1,000 jobs, those that wait as one record included."""
+    answers, asked = carry_out_on_arrays(["7_0", "7_1", "7_2", "8_0", "8_2"], GOOD)
+
+    assert ["7 8_0 8_2"] == asked
+    assert 5 == len(answers)
+
+
+def test_an_array_that_is_refused_is_asked_for_by_its_elements() -> None:
+    """One that has ended is no reason to leave the others alone."""
+    bad = Reply("", "scancel: error: Invalid job id 7_1\n", 1)
+
+    answers, asked = carry_out_on_arrays(["7_0", "7_1", "7_2"], bad, GOOD, bad, bad, GOOD)
+
+    assert ["7", "7_0", "7_1 7_2", "7_1", "7_2"] == asked
+    assert [Verdict.SIGNALLED, Verdict.TOO_LATE, Verdict.SIGNALLED] == [
+        answers[f"7_{index}"].verdict for index in range(3)
+    ]
 
 
 @pytest.mark.parametrize(

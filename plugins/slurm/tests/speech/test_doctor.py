@@ -77,7 +77,7 @@ def test_no_slurm_at_all() -> None:
     found, _ = ask(UnreachableError("scontrol", "No such file or directory", sent=False))
 
     assert {"commands"} == set(found)
-    assert Health.ERROR is found["commands"].health
+    assert Health.WARNING is found["commands"].health
     assert "install Slurm's client" in found["commands"].cure
 
 
@@ -141,6 +141,7 @@ def test_a_configuration_that_is_not_there(words: str) -> None:
     found, _ = ask(Reply("", words + "\n", 1))
 
     assert {"configuration"} == set(found)
+    assert Health.WARNING is found["configuration"].health
     assert "SLURM_CONF" in found["configuration"].cure
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slurm_speech import spec
 
-from drover.models import RESOURCE_FIELDS, Resources
+from drover.models import RESOURCE_FIELDS, Condition, Predecessor, Resources
 from drover_slurm import _options
 from drover_slurm._options import COUNT, FLAG, LIST, NATIVE, OURS, TEXT
 
@@ -185,6 +185,22 @@ def test_what_sbatch_takes_for_an_option_of_ours_is_refused(word: str) -> None:
 def test_a_raw_word_is_a_long_option(word: str) -> None:
     """A word without dashes would be the script."""
     assert "begins with --" in _options.native_problem("slurm", {"options": [word]})
+
+
+def test_slurm_waits_for_others_and_gives_up_what_cannot_run() -> None:
+    """Without --kill-on-invalid-dep a job whose predecessor failed waits for ever."""
+    others = [
+        Predecessor(job="j", token="t", native_id=native_id, condition=condition)
+        for native_id, condition in (
+            ("7", Condition.SUCCEEDED),
+            ("8_1", Condition.FAILED),
+            ("9", Condition.ENDED),
+        )
+    ]
+
+    words = ["--dependency=afterok:7,afternotok:8_1,afterany:9", "--kill-on-invalid-dep=yes"]
+    assert words == _options.dependencies(others)
+    assert [] == _options.dependencies([])
 
 
 def test_raw_words_come_last_as_they_are() -> None:

@@ -18,7 +18,7 @@ PREFIX = "sbatch: error: Batch job submission failed: "
 REFUSED = (
     "no such partition", "no such account", "no such qos", "no such feature", "no such gres",
     "no such licence", "no such reservation", "no such node", "no such option", "a bad value",
-    "an array beyond the limit", "a dependency on nothing", "no script",
+    "an array beyond the limit", "no script",
 )  # fmt: skip
 IN_DOUBT = (
     "Socket timed out on send/recv operation",
@@ -110,7 +110,6 @@ def test_what_was_never_heard_may_be_said_again(daemon: str) -> None:
     told = _submitting.read(OUTAGES[f"{daemon} is down: sbatch"])
 
     assert (Answer.REFUSED, True) == (told.answer, told.retryable)
-    assert not _submitting.is_limit(told)
 
 
 @pytest.mark.parametrize("words", LIMITS)
@@ -119,12 +118,20 @@ def test_a_limit_passes(words: str) -> None:
     told = read(PREFIX + words)
 
     assert (Answer.REFUSED, True) == (told.answer, told.retryable)
-    assert _submitting.is_limit(told)
+
+
+def test_a_predecessor_that_was_forgotten_is_found_out() -> None:
+    """Slurm forgets jobs that have ended; ours are known, and the job is handed over again."""
+    told = _submitting.read(SAID["a dependency on nothing"])
+
+    assert (Answer.REFUSED, True) == (told.answer, told.retryable)
 
 
 def test_a_real_limit_passes() -> None:
     """The words above are those of a real one."""
-    assert _submitting.is_limit(_submitting.read(SAID["too many jobs"]))
+    told = _submitting.read(SAID["too many jobs"])
+
+    assert (Answer.REFUSED, True) == (told.answer, told.retryable)
 
 
 @pytest.mark.parametrize("code", [-9, -15, 0])
