@@ -124,7 +124,7 @@ class CommandLineBackend:
         if rest:
             known = [self._known_by(token, place) for token, place in rest.items()]
             listed = Listing(converse(self.context, self.scheduler.queue(known))).submissions()
-            keys = {place.key: "" for place in rest.values() if place.key not in listed}
+            keys = {place.key: place.label for place in rest.values() if place.key not in listed}
             if keys:
                 talk = self.scheduler.search(keys)
                 listed.update(converse(self.context, talk))
@@ -230,7 +230,7 @@ class CommandLineBackend:
             key=place.key,
             index=place.index,
             size=place.size,
-            label="",
+            label=place.label,
             native_id="",
         )
 

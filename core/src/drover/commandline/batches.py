@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -39,6 +39,8 @@ class Place:
     """How many attempts the submission has; one with more than one is an array."""
     folder: Path
     """The attempt's own."""
+    label: str = ""
+    """What people call the submission; the scheduler was told."""
 
     def native_id(self, submitted: str, pattern: str) -> str:
         """Name the attempt as the scheduler does, given the id of the submission.
@@ -133,16 +135,19 @@ class Batches:
         draft = self._folder / f".{key}{_ENDING}"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
-            file.writelines(self._lines(attempts, folders))
+            file.writelines(self._lines(batch.label, attempts, folders))
         draft.replace(batch.tasks)
-        self._add(key, list(zip(tokens, map(str, folders), strict=True)))
+        self._add(key, batch.label, list(zip(tokens, folders, strict=True)))
         return batch
 
-    def _lines(self, attempts: Sequence[Attempt], folders: Sequence[Path]) -> Iterator[str]:
+    def _lines(
+        self, label: str, attempts: Sequence[Attempt], folders: Sequence[Path]
+    ) -> Iterator[str]:
         settings = self._settings
         bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
         head = {
             "version": wrapper.VERSION,
+            "label": label,
             "members": [[a.token, str(path)] for a, path in zip(attempts, folders, strict=True)],
             "bases": bases,
             "env": dict(settings.env),
@@ -223,11 +228,11 @@ class Batches:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{place.index}\n")
 
-    def _add(self, key: str, members: Sequence[tuple[str, str]]) -> None:
+    def _add(self, key: str, label: str, members: Sequence[tuple[str, Path]]) -> None:
         size = len(members)
         self._left[key] = {token for token, _ in members}
         for index, (token, folder) in enumerate(members):
-            self._places[token] = Place(key=key, index=index, size=size, folder=Path(folder))
+            self._places[token] = Place(key=key, index=index, size=size, folder=folder, label=label)
 
     def _read_all(self) -> None:
         """Read the heads of what earlier engines have written."""
@@ -239,10 +244,25 @@ class Batches:
             try:
                 with path.open("rb") as file:
                     head: Any = json.loads(file.readline())
-                members = cast("list[tuple[str, str]]", head["members"])
+                members = [(str(token), Path(folder)) for token, folder in head["members"]]
+                label = str(head.get("label", ""))
+                struck = self._struck(path)
             except (OSError, ValueError, KeyError, TypeError):
                 continue  # A damaged one says nothing about anything; its jobs are not listed.
-            self._add(key, members)
+            self._add(key, label, members)
+            for index in struck.intersection(range(len(members))):
+                token = members[index][0]
+                del self._places[token]
+                self._left[key].discard(token)
+
+    @staticmethod
+    def _struck(path: Path) -> frozenset[int]:
+        """Read which tasks of a list were forgotten."""
+        try:
+            text = path.with_name(path.name + wrapper.STRUCK).read_text("ascii")
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(map(int, text.split()))
 
 
 def _shared_label(labels: Sequence[str]) -> str:
