@@ -23,7 +23,7 @@ from clusters.slurm.place import Place
 SLURM = Path(__file__).parents[1] / "clusters/slurm"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "sbatch", "sacct")
 # As much as the sockets in it allow beside a name of our own.
-MAX_TMP_BYTES = 30
+MAX_TMP_BYTES = 24
 PORTS = range(20000, 30000, 50)
 
 
@@ -36,7 +36,8 @@ class SlurmCluster:
     def __init__(self, *options: str, nodes: int = 2) -> None:
         given = tempfile.gettempdir()
         parent = given if len(os.fsencode(given)) <= MAX_TMP_BYTES else "/tmp"
-        self.folder = Path(tempfile.mkdtemp(prefix="slurm-", dir=parent))
+        # Whoever finds it sees whose it is, and whether they are still there.
+        self.folder = Path(tempfile.mkdtemp(prefix=f"slurm-{os.getpid()}-", dir=parent))
         self.options = (*options, f"--nodes={nodes}")
         self.environment = {"SLURM_CONF": f"{self.folder}/etc/slurm.conf"}
         self.daemons = Daemons(self.folder / "run", self.folder / "log")
