@@ -19,7 +19,7 @@ pytest.register_assert_rewrite(
 
 from drover.testing._clock import FakeClock, SystemClock  # noqa: E402
 from drover.testing._cluster import Execution, SimulatedCluster  # noqa: E402
-from drover.testing._driver import EngineDriver  # noqa: E402
+from drover.testing._driver import BackendDriver, EngineDriver  # noqa: E402
 from drover.testing._harness import BackendHarness  # noqa: E402
 from drover.testing._installed import installed  # noqa: E402
 from drover.testing._simulated import (  # noqa: E402
@@ -33,6 +33,7 @@ from drover.testing.conformance import BackendConformance  # noqa: E402
 
 __all__ = [
     "BackendConformance",
+    "BackendDriver",
     "BackendHarness",
     "EngineDriver",
     "Execution",

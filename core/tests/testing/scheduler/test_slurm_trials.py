@@ -76,8 +76,12 @@ def test_every_trial_has_a_victim() -> None:
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_a_trial_fools_a_careless_client(name: str, tmp_path: Path) -> None:
+def test_a_trial_fools_a_careless_client(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What went wrong for others goes wrong here, or the trial is no trial."""
+    # Output that nobody placed goes where sbatch was called.
+    monkeypatch.chdir(tmp_path)
     trial = TRIALS[name]
     gate = Gate(tmp_path / "gate")
     with SlurmScheduler(run_for_real=True, auto=False) as slurm:

@@ -92,6 +92,12 @@ class Scheduler(ABC):
 
     # --- time ----------------------------------------------------------------------------------
 
+    @property
+    def next_due(self) -> float | None:
+        """Give the monotonic time of the next thing to happen."""
+        wait_s = self.timeline.wait_s
+        return None if wait_s is None else self.clock.monotonic() + wait_s
+
     def catch_up(self) -> None:
         """Let everything happen that is due by now."""
         with self.lock:
