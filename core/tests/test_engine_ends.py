@@ -36,6 +36,18 @@ def test_a_job_that_is_not_listed_is_lost_after_the_grace(bench: Bench) -> None:
     assert (State.LOST, Reason.LOST) == (job.state, job.outcome.reason)
 
 
+def test_a_record_of_the_start_does_not_keep_a_job_alive(bench: Bench) -> None:
+    """What lies in a folder since the start says nothing of what became of the job."""
+    bench.capable(claim=Claim.DIRECTORY, missing_grace_s=60.0)
+    job = bench.placed(Phase.RUNNING)
+    bench.world.see(job.record.token, Phase.RUNNING, source=Source.EXIT_RECORD)
+    bench.advance(55)
+    assert State.RUNNING is job.state
+    bench.advance(10)
+
+    assert (State.LOST, Reason.LOST) == (job.state, job.outcome.reason)
+
+
 def test_the_grace_runs_only_while_queries_succeed(bench: Bench) -> None:
     """Unlisted, then minutes without a scheduler: that is a short absence, not a long one."""
     bench.capable(missing_grace_s=60.0)

@@ -18,6 +18,7 @@ from drover.models import (
     Phase,
     Reason,
     Request,
+    Source,
     Verb,
     Verdict,
 )
@@ -130,7 +131,7 @@ class Watching:
             self._stranger(runtime, job, seen)
             return False
         facts = machine.events_of(job, seen, settle_s=runtime.capabilities.settle_s)
-        if machine.is_about(job, seen):
+        if machine.is_about(job, seen) and _is_there(seen):
             runtime.missing_since.pop(seen.token, None)
         if not facts:
             return False
@@ -185,7 +186,7 @@ class Watching:
         listed = set[str]()
         for seen in rows:
             job = engine.job_with(seen.token)
-            if job is not None and machine.is_about(job, seen):
+            if job is not None and machine.is_about(job, seen) and _is_there(seen):
                 listed.add(seen.token)
         for token in asked:
             job = engine.job_with(token)
@@ -213,3 +214,8 @@ class Watching:
         why = f"the backend has not listed it for {grace:g} s, and nothing tells how it ended"
         outcome = machine.lost(why, job.reports)
         engine.desk.tell(job.n, e.Ended(at=engine.now, attempt=job.attempt, outcome=outcome))
+
+
+def _is_there(seen: Observation) -> bool:
+    """Tell whether a row says that the job is there: the record of its start does not."""
+    return seen.source is not Source.EXIT_RECORD or seen.phase is not Phase.RUNNING
