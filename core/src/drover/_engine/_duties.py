@@ -143,6 +143,8 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     if _waited_in_vain(job, outcome):
         this.withdraw(job, "what it depends on came to something else")
         return True
+    if not this.may_end(job, job.restart):
+        return False
     at = max((report.at for report in job.reports), default=this.now)
     this.desk.tell(job.n, machine.end_of(job, outcome, at))
     return True

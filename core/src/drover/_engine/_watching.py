@@ -135,6 +135,9 @@ class Watching:
             runtime.missing_since.pop(seen.token, None)
         if not facts:
             return False
+        ends = any(isinstance(fact, e.Ended | e.StagingOutStarted) for fact in facts)
+        if ends and not engine.may_end(job, max(job.restart, seen.restart or 0)):
+            return False
         engine.desk.put(job)
         engine.desk.tell(job.n, *facts)
         return True

@@ -1,0 +1,73 @@
+"""Jobs that the scheduler may run again, and their last end."""
+
+from typing import Any
+
+import pytest
+
+from drover.commandline import Owner, claims
+from drover.models import Claim, Phase, Source
+from drover.states import State
+
+Bench = Any
+
+
+@pytest.fixture
+def site(bench: Bench) -> Bench:
+    """Give a backend that may run an attempt again, with claims in folders."""
+    bench.capable(claim=Claim.DIRECTORY, restart=True)
+    return bench
+
+
+def start(bench: Bench, job: Any, restart: int) -> claims.Taking:
+    """Claim a start as the job's wrapper does."""
+    folder = bench.start().attempt_dir(job.record)
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = Owner(native_id=job.record.native_id, restart=restart)
+    return claims.take(folder, owner, requeue=True)
+
+
+def test_what_has_ended_is_not_run_again(site: Bench) -> None:
+    """An operator may requeue a job that has ended; for its user it is over."""
+    job = site.placed(Phase.RUNNING, requeue=True)
+    assert start(site, job, 0).won
+    site.world.end(job.record.token)
+    site.advance(5)
+
+    assert State.SUCCEEDED is job.state
+    assert not start(site, job, 1).won
+
+
+def test_a_start_that_came_first_goes_on(site: Bench) -> None:
+    """The end that is told is of the run before it."""
+    job = site.placed(Phase.RUNNING, requeue=True)
+    assert start(site, job, 0).won
+    assert start(site, job, 1).won
+    site.world.end(job.record.token, 1)
+    site.advance(5)
+    assert State.RUNNING is job.state
+
+    site.world.see(job.record.token, Phase.RUNNING, restart=1)
+    site.advance(5)
+    assert 1 == job.record.restart
+
+
+def test_the_same_by_the_settle_time(site: Bench) -> None:
+    """One channel alone ends it as finally as two."""
+    job = site.placed(Phase.RUNNING, requeue=True)
+    assert start(site, job, 0).won
+    site.world.end(job.record.token, 3, source=Source.EXIT_RECORD)
+    site.advance(site.world.capabilities.settle_s + 5)
+
+    assert (State.FAILED, 3) == (job.state, job.outcome.exit_code)
+    assert not start(site, job, 1).won
+
+
+def test_without_requeue_no_claim_is_needed(site: Bench) -> None:
+    """Nothing can follow a start of such a job, and most jobs are such."""
+    job = site.placed(Phase.RUNNING)
+    assert start(site, job, 0).won
+    site.world.end(job.record.token)
+    site.advance(5)
+
+    assert State.SUCCEEDED is job.state
+    assert 1 == len(claims.read(site.start().attempt_dir(job.record)))
