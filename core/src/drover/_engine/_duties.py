@@ -143,11 +143,26 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     if _waited_in_vain(job, outcome):
         this.withdraw(job, "what it depends on came to something else")
         return True
-    if not this.may_end(job, job.restart):
+    if not may_end(this, job, job.restart):
         return False
     at = max((report.at for report in job.reports), default=this.now)
     this.desk.tell(job.n, machine.end_of(job, outcome, at))
     return True
+
+
+def may_end(this: "Engine", job: JobRecord, restart: int) -> bool:
+    """Shut an attempt that the scheduler may run again, before its end is taken for the last.
+
+    Returns:
+        Whether no later start came first, in which case it has not ended.
+    """
+    runtime = this.runtime_of(job)
+    if not job.spec.requeue or runtime is None or runtime.capabilities.claim is not Claim.DIRECTORY:
+        return True
+    closed = claims.close(this.attempt_dir(job), "it has ended")
+    if closed.closing is Closing.UNKNOWN:
+        return False
+    return closed.owner is None or closed.owner.restart <= restart
 
 
 def _waited_in_vain(job: JobRecord, outcome: Outcome) -> bool:

@@ -569,24 +569,6 @@ class Engine:
         owner = claims.Owner(native_id=job.native_id, restart=job.restart)
         return claims.is_owner(self.attempt_dir(job), owner)
 
-    def may_end(self, job: JobRecord, restart: int) -> bool:
-        """Shut an attempt that the scheduler may run again, before its end is taken for the last.
-
-        Returns:
-            Whether no later start came first, in which case it has not ended.
-        """
-        runtime = self.runtime_of(job)
-        if (
-            not job.spec.requeue
-            or runtime is None
-            or runtime.capabilities.claim is not Claim.DIRECTORY
-        ):
-            return True
-        closed = claims.close(self.attempt_dir(job), "it has ended")
-        if closed.closing is Closing.UNKNOWN:
-            return False
-        return closed.owner is None or closed.owner.restart <= restart
-
     def close_token(self, job: JobRecord, why: str) -> None:
         """Record that the current attempt can never start any more."""
         self._closed.append((job.token, job.backend, job.n))

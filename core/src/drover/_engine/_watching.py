@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from drover import events as e
 from drover import machine
 from drover._engine._attempts import attempt_of
+from drover._engine._duties import may_end
 from drover._engine._runtime import Runtime
 from drover.commandline.tokens import job_of_token
 from drover.errors import DroverError
@@ -136,7 +137,7 @@ class Watching:
         if not facts:
             return False
         ends = any(isinstance(fact, e.Ended | e.StagingOutStarted) for fact in facts)
-        if ends and not engine.may_end(job, max(job.restart, seen.restart or 0)):
+        if ends and not may_end(engine, job, max(job.restart, seen.restart or 0)):
             return False
         engine.desk.put(job)
         engine.desk.tell(job.n, *facts)
