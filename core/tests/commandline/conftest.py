@@ -14,6 +14,8 @@ from drover.commandline import wrapper_argv, write_task
 from drover.commandline.records import read_exit_record
 from drover.models import Attempt, EndReport, JobSpec
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 DEADLINE_S = 20.0
 
 

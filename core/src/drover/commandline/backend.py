@@ -1,5 +1,6 @@
 """Make a backend of what is known about a batch system's commands."""
 
+import contextlib
 import logging
 import shlex
 import sys
@@ -166,10 +167,9 @@ class CommandLineBackend:
         self, attempt: Attempt, stream: Stream, offset: int, size: int
     ) -> Chunk | None:
         """Read a piece of a file."""
-        place = self.batches.place(attempt.token)
-        if place is None:
-            return None
-        return read_chunk(output_path(place.folder, attempt, stream), offset, size)
+        # Also asked of a client's backend, which has not seen what the engine's handed over.
+        folder = attempt_path(self.context.home, attempt.job_id, attempt.number)
+        return read_chunk(output_path(folder, attempt, stream), offset, size)
 
     @hookimpl
     def drover_stage_in(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
@@ -189,6 +189,9 @@ class CommandLineBackend:
             path = attempt_path(self.context.home, attempt.job_id, attempt.number)
             for folder in path.parent.glob("*"):
                 _clear(folder)
+            # It stays where claims do, and was never made where nothing came to run.
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
         return True
 
     @hookimpl

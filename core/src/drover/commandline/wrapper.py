@@ -415,7 +415,12 @@ def make_folder(path: str, index: int, folder: str) -> None:
         struck = file.read()
     if str(index).encode("ascii") in struck.split():
         raise Unrun(f"task {index} of {path} was struck off")
-    os.makedirs(folder, 0o700, exist_ok=True)  # noqa: PTH103 - a path of any bytes
+    # Those above it as well: `makedirs` gives its mode to the last one alone.
+    mask = os.umask(0o077)
+    try:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - a path of any bytes
+    finally:
+        os.umask(mask)
 
 
 # --- running -----------------------------------------------------------------------------------
