@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from drover.commandline import Owner, claims
-from drover.models import Claim, Phase, Source
+from drover.models import Claim, Phase, Source, Verb, Verdict
 from drover.states import State
 
 Bench = Any
@@ -71,3 +71,25 @@ def test_without_requeue_no_claim_is_needed(site: Bench) -> None:
 
     assert State.SUCCEEDED is job.state
     assert 1 == len(claims.read(site.start().attempt_dir(job.record)))
+
+
+def test_a_requeue_has_to_be_allowed_beforehand(site: Bench) -> None:
+    """Its command would run twice, and its user has not said that it may."""
+    job = site.placed(Phase.RUNNING)
+    site.ask(job, Verb.REQUEUE)
+    site.advance(1)
+
+    assert [Verdict.REFUSED] == site.verdicts(job)
+    assert [] == site.world.called("drover_control")
+
+
+def test_a_requeue_is_carried_out_by_the_backend(site: Bench) -> None:
+    """It is the scheduler that runs it again."""
+    job = site.placed(Phase.RUNNING, requeue=True)
+    site.ask(job, Verb.REQUEUE)
+    site.advance(1)
+    site.world.see(job.record.token, Phase.QUEUED, restart=1)
+    site.advance(5)
+
+    assert [Verdict.DONE] == site.verdicts(job)
+    assert (State.QUEUED, 1) == (job.state, job.record.restart)

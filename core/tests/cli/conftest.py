@@ -191,7 +191,7 @@ class FakeSession:
 
     def ask(self, jobs: Any, verb: Any, **details: Any) -> Any:
         self.asked.append((verb, [job.id for job in jobs], details))
-        return [CancelVerdict(job=job.id, verdict=self.verdict) for job in jobs]
+        return [CancelVerdict(job=job.id, verdict=self.verdict, verb=verb) for job in jobs]
 
     def cancel(self, jobs: Any, **details: Any) -> Any:
         return self.ask(jobs, Verb.CANCEL, **details)

@@ -14,14 +14,15 @@ def two_jobs(session: Any, make_job: Any) -> Any:
     session.things += [make_job(id="a1"), make_job(id="b2")]
 
 
-@pytest.mark.parametrize("verb", ["cancel", "hold", "release", "suspend", "resume"])
+@pytest.mark.parametrize("verb", ["cancel", "hold", "release", "suspend", "resume", "requeue"])
 def test_a_verb_asks_all_and_tells_each(call: Any, session: Any, verb: Any) -> None:
     """One line per job: a script finds out which one was refused."""
     result = call(verb, "a", "b", "--why", "because")
     asked, ids, details = session.asked[-1]
 
     assert (Verb(verb), ["a1", "b2"], "because") == (asked, ids, details["why"])
-    assert ["a1", "b2"] == [line.split()[0] for line in result.stdout.splitlines()]
+    said = "gone" if verb == "cancel" else "done"
+    assert [["a1", said], ["b2", said]] == [line.split() for line in result.stdout.splitlines()]
     assert 0 == result.code
 
 

@@ -43,6 +43,7 @@ SECTIONS: Final = (
             _late("release", "_verbs", "Let held jobs go."),
             _late("suspend", "_verbs", "Stop running jobs for a while."),
             _late("resume", "_verbs", "Let suspended jobs go on."),
+            _late("requeue", "_verbs", "Let the scheduler run jobs again."),
             _late("signal", "_verbs", "Send a signal to running jobs."),
             _late("retry", "_settle", "Run jobs that have ended once more."),
             _late("approve", "_settle", "Say yes to jobs that await approval."),

@@ -1,4 +1,4 @@
-"""`drover cancel`, `hold`, `release`, `suspend`, `resume`, `signal`: requests to jobs."""
+"""`drover cancel`, `hold`, `release`, `suspend`, `resume`, `requeue`, `signal`: requests."""
 
 from __future__ import annotations
 
@@ -79,23 +79,14 @@ def _ask(settings: Settings, verb: Verb, options: dict[str, Any], **details: Any
         # All are looked up before the first is asked: a mistyped id changes nothing.
         jobs = elements_of(jobs_named(session, options["job_ids"]))
         verdicts = session.ask(jobs, verb, timeout=timeout, why=options.get("why", ""), **details)
+    from drover.cli._terminal import shown
+
     if options["as_json"]:
         click.echo(_documents.text_of(_documents.verdicts_document(verb, verdicts)))
     else:
         for verdict in verdicts:
-            click.echo(f"{verdict.job}  {_worded(verb, verdict)}")
+            click.echo(f"{verdict.job}  {shown(str(verdict))}")
     return _exits.OK if all(_granted(verb, entry) for entry in verdicts) else _exits.UNSUCCESSFUL
-
-
-def _worded(verb: Verb, verdict: CancelVerdict) -> str:
-    """Say what came of a request; `gone` is only for what ends a job."""
-    from drover.cli._terminal import shown
-    from drover.models import Verdict
-
-    text = str(verdict)
-    if verdict.verdict is Verdict.DONE and not verb.ends_job:
-        text = "done" + text.removeprefix("gone")
-    return shown(text)
 
 
 def _granted(verb: Verb, verdict: CancelVerdict) -> bool:
@@ -125,6 +116,9 @@ _ENDS: Final = "\n\nExits with 0 if it is so for all, 1 if it was refused or is 
 hold_command = _plain_verb("hold", "Keep jobs from starting until `drover release`." + _ENDS)
 release_command = _plain_verb("release", "Let held jobs go." + _ENDS)
 suspend_command = _plain_verb("suspend", "Stop running jobs; they keep their memory." + _ENDS)
+requeue_command = _plain_verb(
+    "requeue", "Let the scheduler run jobs again that were submitted with requeue." + _ENDS
+)
 resume_command = _plain_verb("resume", "Let suspended jobs go on." + _ENDS)
 
 

@@ -122,6 +122,10 @@ def _answer(job: JobRecord, request: Request) -> i.Instruction:
         return i.SettleRequest(
             request=request, verdict=Verdict.REFUSED, why="it has not been handed to a backend"
         )
+    if request.verb is Verb.REQUEUE and not job.spec.requeue:
+        return i.SettleRequest(
+            request=request, verdict=Verdict.REFUSED, why="it was submitted without `requeue`"
+        )
     if request.verdict is Verdict.SIGNALLED:
         if _has_effect(job, request):
             return i.SettleRequest(request=request, verdict=Verdict.DONE)
@@ -145,6 +149,8 @@ def _has_effect(job: JobRecord, request: Request) -> bool:
             return job.state is State.SUSPENDED
         case Verb.RESUME:
             return job.state is State.RUNNING
+        case Verb.REQUEUE:
+            return job.state is State.QUEUED
         case Verb.SIGNAL:
             return True
         case Verb.CANCEL | Verb.TERMINATE | Verb.KILL | Verb.RETRY:

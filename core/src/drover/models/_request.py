@@ -20,6 +20,9 @@ class Verb(StrEnum):
     RELEASE = "release"
     SUSPEND = "suspend"
     RESUME = "resume"
+    REQUEUE = "requeue"
+    """Let the scheduler run it again from its beginning, a restart of the same attempt. Only for
+    jobs with `JobSpec.requeue`."""
     SIGNAL = "signal"
     RETRY = "retry"
     """Open another attempt of a LOST job, once its last attempt is closed."""

@@ -128,6 +128,10 @@ class AsyncJob:
         """Do as `Job.resume`."""
         return await asyncio.to_thread(self._job.resume, timeout)
 
+    async def requeue(self, timeout: float = 30.0) -> CancelVerdict:
+        """Do as `Job.requeue`."""
+        return await asyncio.to_thread(self._job.requeue, timeout)
+
     async def signal(self, number: int, timeout: float = 30.0) -> CancelVerdict:
         """Do as `Job.signal`."""
         return await asyncio.to_thread(self._job.signal, number, timeout)

@@ -221,6 +221,12 @@ class Job:
         """Let it go on."""
         return self.session.ask([self], Verb.RESUME, timeout=timeout)[0]
 
+    def requeue(self, timeout: float = 30.0) -> CancelVerdict:
+        """Let the scheduler run it again, from its beginning. Only with `requeue` in its
+        specification; what it has done so far is done twice.
+        """
+        return self.session.ask([self], Verb.REQUEUE, timeout=timeout)[0]
+
     def signal(self, number: int, timeout: float = 30.0) -> CancelVerdict:
         """Send a signal to its processes."""
         return self.session.ask([self], Verb.SIGNAL, signal=number, timeout=timeout)[0]

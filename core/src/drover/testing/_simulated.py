@@ -48,7 +48,7 @@ from drover.testing._cluster import (
 )
 
 PUSH_AGAIN_S: Final = 3.0
-VERBS: Final = frozenset(Verb) - {Verb.RETRY}
+VERBS: Final = frozenset(Verb) - {Verb.RETRY, Verb.REQUEUE}
 
 
 @frozen(kw_only=True)

@@ -45,7 +45,7 @@ from drover_local._reports import read_row
 _ASK_S: Final = 45.0
 _AGAIN: Final = 500
 _MANY_BASES: Final = 32
-_VERBS: Final = frozenset(Verb) - {Verb.RETRY}
+_VERBS: Final = frozenset(Verb) - {Verb.RETRY, Verb.REQUEUE}
 
 
 class LocalBackend:

@@ -82,6 +82,7 @@ _COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
     Verb.HOLD: ("scontrol", "uhold"),
     Verb.RELEASE: ("scontrol", "release"),
     Verb.SUSPEND: ("scontrol", "suspend"),
+    Verb.REQUEUE: ("scontrol", "requeue"),
     Verb.RESUME: ("scontrol", "resume"),
 }
 

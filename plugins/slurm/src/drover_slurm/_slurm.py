@@ -46,7 +46,7 @@ _DAY_S: Final = 86400.0
 
 VERBS: Final = frozenset({
     Verb.CANCEL, Verb.TERMINATE, Verb.KILL, Verb.HOLD, Verb.RELEASE, Verb.SUSPEND, Verb.RESUME,
-    Verb.SIGNAL,
+    Verb.REQUEUE, Verb.SIGNAL,
 })  # fmt: skip
 
 
