@@ -9,8 +9,9 @@ ROOT = Path(__file__).parent
 sys.path += [str(ROOT), str(ROOT / "tests")]
 
 from slurm_cluster import slurm, slurm_bare, slurm_cgroups  # noqa: E402 - found by the line before
+from slurm_site import site_on  # noqa: E402 - as above
 
-__all__ = ["slurm", "slurm_bare", "slurm_cgroups"]
+__all__ = ["site_on", "slurm", "slurm_bare", "slurm_cgroups"]
 
 
 @pytest.hookimpl(tryfirst=True)

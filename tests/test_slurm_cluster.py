@@ -407,6 +407,20 @@ def test_one_daemon_alone_can_be_started(own: SlurmCluster) -> None:
     assert own.daemons.process("node1") is not None
 
 
+def test_daemons_inherit_nothing_of_an_outer_slurm(own: SlurmCluster) -> None:
+    """They would be taken for processes of a job, and killed when a node is."""
+    own.kill("node1")
+
+    code, _, stderr = command("up", own.folder, SLURM_JOB_ID="7", SLURMD_NODENAME="node1")
+
+    assert 0 == code, stderr
+    process = own.daemons.process("node1")
+    assert process is not None
+    variables = Path(f"/proc/{process[0]}/environ").read_bytes().split(b"\0")
+    ours = [variable for variable in variables if variable.startswith(b"SLURM")]
+    assert [f"SLURM_CONF={own.folder}/etc/slurm.conf".encode()] == ours
+
+
 def test_an_unknown_daemon_is_refused(own: SlurmCluster) -> None:
     """A misspelt name must not start everything, or nothing."""
     code, _, stderr = command("up", own.folder, "--only=slurmd")

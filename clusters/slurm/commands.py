@@ -1,6 +1,7 @@
 """What a person types: `up` and `down`."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,9 @@ INSTALL = Path(__file__).parent / "install"
 def up() -> int:
     """Bring a cluster up and print what to export."""
     told = vars(parser().parse_args())
+    # Typed in a job of another Slurm, daemons would inherit what marks that job's processes.
+    for name in [name for name in os.environ if name.startswith("SLURM")]:
+        del os.environ[name]
     return _told(lambda: _bring_up(told))
 
 

@@ -271,6 +271,26 @@ def test_a_job_that_was_requeued_may_have_run(changes: dict[str, Any], expected:
     assert expected is unrun_outcome(job(**changes), Reason.CANCELLED).started
 
 
+def test_a_restart_that_could_not_be_launched_may_have_run_before() -> None:
+    """The scheduler began it once more and failed: that the command never started is not true."""
+    told = EndReport(source=Source.QUEUE, at=1.0, exit_code=1)
+    outcome = judge(job(State.COMPLETING, restart=1), [told], settled=True, claimed=False)
+
+    assert outcome is not None
+    assert (Reason.LAUNCH_FAILED, Started.UNKNOWN) == (outcome.reason, outcome.started)
+
+
+def test_what_accounting_cannot_know_is_no_news_where_the_record_knows_it() -> None:
+    """`exit code 7: by accounting, which writes 7 for 135 as well` makes people doubt the 7."""
+    record = EndReport(source=Source.EXIT_RECORD, at=1.0, exit_code=7)
+    accounting = EndReport(source=Source.ACCOUNTING, at=1.0, exit_code=7, message="or 135")
+    by_it = evolve(accounting, reason=Reason.WALL_TIME, message="TIMEOUT")
+
+    outcomes = [judge(job(State.COMPLETING), [record, word]) for word in (accounting, by_it)]
+
+    assert ["", "TIMEOUT"] == [outcome.message for outcome in outcomes if outcome]
+
+
 def test_of_one_instant_the_stop_counts() -> None:
     """A server that tells whole seconds and pushes would never be asked again."""
     running = job(State.RUNNING, started_at=NOW, observed_at=NOW)

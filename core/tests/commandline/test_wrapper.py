@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from drover.commandline import WRAPPER, claims, wrapper
+from drover.commandline import WRAPPER, claims, wrapper, write_json
 from drover.commandline.claims import Owner
 from drover.commandline.records import read_start_record, read_unrun_records
 from drover.models import Reason, Source, Started
@@ -223,6 +223,40 @@ def test_signals_reach_the_command(node: Any, eventually: Any, own_session: bool
     assert node.end().exit_code == 21
 
 
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_cancel_kills_when_its_grace_is_over(
+    node: Any, eventually: Any, own_session: bool
+) -> None:
+    """The scheduler's own grace is half a minute, and kills the wrapper with what it would tell."""
+    script = "trap 'echo no' TERM; echo up; while :; do sleep 0.01; done"
+    node.write("/bin/sh", "-c", script, own_session=own_session)
+    process = node.start()
+    eventually(lambda: (node.folder / "stdout.0").exists() and node.out() == b"up\n", "the start")
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: node.out() == b"up\nno\n", "the first TERM")
+    assert process.poll() is None
+    write_json(node.folder, wrapper.CANCEL, {"grace_s": 0.2}, durable=False)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 128 + signal.SIGKILL
+    assert (node.end().exit_code, node.end().signal) == (None, signal.SIGKILL)
+    assert node.out() == b"up\nno\nno\n"
+
+
+@pytest.mark.parametrize("told", ["nonsense", '{"grace_s": "soon"}', "[]"])
+def test_a_cancel_that_cannot_be_read_is_one_without_a_grace(
+    node: Any, eventually: Any, told: str
+) -> None:
+    """A torn file must not keep a TERM from the command, nor end the wrapper."""
+    node.write("/bin/sh", "-c", "trap 'exit 22' TERM; echo up; while :; do sleep 0.01; done")
+    process = node.start()
+    eventually(lambda: (node.folder / "stdout.0").exists() and node.out() == b"up\n", "the start")
+    (node.folder / wrapper.CANCEL).write_text(told, "ascii")
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(20) == 22
+
+
 def test_a_signal_before_the_start_prevents_it(node: Any) -> None:
     """A job that is cancelled while its wrapper comes up has never run."""
     node.write("/bin/true")
@@ -299,10 +333,10 @@ def test_a_record_that_cannot_be_written_is_tried_again(
     failures = [OSError(28, "No space left on device")] * 2
     write_new = wrapper.write_new
 
-    def full(path: str, content: object) -> None:
+    def full(path: str, content: object, durable: bool) -> None:
         if failures:
             raise failures.pop()
-        write_new(path, content)  # type: ignore[arg-type]
+        write_new(path, content, durable)  # type: ignore[arg-type]
 
     node.folder.mkdir()
     monkeypatch.setattr(wrapper, "write_new", full)

@@ -5,12 +5,14 @@ import logging
 import shlex
 import sys
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from drover.commandline import claims
 from drover.commandline.batches import Batches, Place
 from drover.commandline.claims import Owner
+from drover.commandline.files import write_json
 from drover.commandline.listings import Listing
 from drover.commandline.looking import Look, Memory, end_by_record
 from drover.commandline.news import NewsReader
@@ -18,7 +20,8 @@ from drover.commandline.scheduler import Known, Scheduler, Submission
 from drover.commandline.staging import stage
 from drover.commandline.talking import converse
 from drover.commandline.tasks import install_wrapper, output_path, read_chunk
-from drover.commandline.tokens import attempt_path
+from drover.commandline.tokens import attempt_path, attempt_paths
+from drover.commandline.wrapper import CANCEL
 from drover.errors import DroverError, UnreachableError
 from drover.hookspecs import Context, hookimpl
 from drover.models import (
@@ -36,7 +39,6 @@ from drover.models import (
     Order,
     OrderAnswer,
     Plan,
-    Request,
     StageAnswer,
     Stream,
     SubmitAnswer,
@@ -63,8 +65,6 @@ class CommandLineBackend:
         self.scheduler = scheduler
         self.folder = context.home / "backends" / context.name
         self.batches = Batches(self.folder, scheduler.settings)
-        self._kill_at: dict[str, tuple[float, Order]] = {}
-        """When the grace of a cancel is over, where somebody gave one, by token."""
         self._memory = Memory()
         self._news = NewsReader(self.batches.news, self._hear)
 
@@ -139,7 +139,6 @@ class CommandLineBackend:
     def drover_observe(self, attempts: Sequence[Attempt]) -> Observed:
         """Look at all attempts with one listing, then ask for those that left it."""
         self._news.want(bool(attempts))
-        self._kill_if_due()
         look = Look(
             self.context,
             self.scheduler,
@@ -158,9 +157,7 @@ class CommandLineBackend:
             for order in orders
             if order.request.verb.ends_job and self._close(order)
         }
-        answers = self._control(orders)
-        by_id = {order.request.id: order for order in orders}
-        return [self._settle(by_id[row.request_id], row, closed) for row in answers]
+        return [self._settle(row, closed) for row in self._control(orders)]
 
     @hookimpl
     def drover_read_output(
@@ -241,10 +238,8 @@ class CommandLineBackend:
 
     def _submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
         try:
-            folders = [
-                attempt_path(self.context.home, attempt.job_id, attempt.number)
-                for attempt in attempts
-            ]
+            mine = [(attempt.job_id, attempt.number) for attempt in attempts]
+            folders = attempt_paths(self.context.home, mine)
             wrapper = install_wrapper(self.folder)
             batch = self.batches.make(attempts, folders)
         except OSError as exc:
@@ -292,16 +287,20 @@ class CommandLineBackend:
 
     def _close(self, order: Order) -> bool:
         """Shut an attempt, and tell whether it had not begun."""
-        token, request = order.attempt.token, order.request
-        if request.grace_s is not None and request.verb is Verb.CANCEL:
-            now = self.context.clock.monotonic()
-            self._kill_at[token] = (now + request.grace_s, order)
-        place = self.batches.place(token)
+        place = self.batches.place(order.attempt.token)
         if place is None:
             return False
+        request = order.request
         why = f"{request.verb} by {request.by}"
         closed = claims.close(place.folder, why, durable=False)
-        return closed.closing is Closing.CLOSED
+        if closed.closing is Closing.CLOSED:
+            return True
+        if request.grace_s is not None and request.verb is Verb.CANCEL:
+            # The wrapper keeps to it. Without it the scheduler's own grace counts.
+            with suppress(OSError):
+                told = {"grace_s": request.grace_s}
+                write_json(place.folder, CANCEL, told, durable=False)
+        return False
 
     def _control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
         """Pass on what concerns jobs that were handed over here, under the ids they have now."""
@@ -323,38 +322,16 @@ class CommandLineBackend:
         mine = [order for order in orders if order.attempt.token in known]
         return late + list(converse(self.context, self.scheduler.control(mine, known)))
 
-    def _settle(self, order: Order, row: OrderAnswer, closed: Iterable[str]) -> OrderAnswer:
+    @staticmethod
+    def _settle(row: OrderAnswer, closed: Iterable[str]) -> OrderAnswer:
         if row.request_id not in closed:
             return row
-        self._kill_at.pop(order.attempt.token, None)
         return OrderAnswer(
             token=row.token,
             request_id=row.request_id,
             verdict=Verdict.DONE,
             message="it had not started",
         )
-
-    def _kill_if_due(self) -> None:
-        now = self.context.clock.monotonic()
-        due = [order for at, order in self._kill_at.values() if at <= now]
-        if not due:
-            return
-        for order in due:
-            del self._kill_at[order.attempt.token]
-        kills = [
-            Order(
-                attempt=order.attempt,
-                request=Request(
-                    id=order.request.id,
-                    verb=Verb.KILL,
-                    by=order.request.by,
-                    at=order.request.at,
-                    why="the grace of its cancel is over",
-                ),
-            )
-            for order in due
-        ]
-        self._control(kills)
 
     # News
 

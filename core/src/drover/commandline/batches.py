@@ -14,6 +14,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 from attrs import field, frozen
 
 from drover.commandline import wrapper
@@ -37,10 +38,15 @@ class Place:
     index: int
     size: int
     """How many attempts the submission has; one with more than one is an array."""
-    folder: Path
-    """The attempt's own."""
+    path: str
+    """Of the attempt's own folder."""
     label: str = ""
     """What people call the submission; the scheduler was told."""
+
+    @property
+    def folder(self) -> Path:
+        """Give the attempt's own folder."""
+        return Path(self.path)
 
     def native_id(self, submitted: str, pattern: str) -> str:
         """Name the attempt as the scheduler does, given the id of the submission.
@@ -109,7 +115,7 @@ class Batches:
         """Name the folder in which wrappers leave word; it is there once something was made."""
         return self._folder / _NEWS
 
-    def make(self, attempts: Sequence[Attempt], folders: Sequence[Path]) -> Batch:
+    def make(self, attempts: Sequence[Attempt], folders: Sequence[Path | str]) -> Batch:
         """Write down a submission of these attempts.
 
         Their folders need not be there: the wrapper makes them.
@@ -119,6 +125,7 @@ class Batches:
         """
         first = attempts[0]
         key = first.token
+        paths = [os.fspath(folder) for folder in folders]
         self.news.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         tokens = tuple(attempt.token for attempt in attempts)
         batch = Batch(
@@ -134,21 +141,21 @@ class Batches:
         # runs nothing, and the attempt is handed over again.
         draft = self._folder / f".{key}{_ENDING}"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as file:
-            file.writelines(self._lines(batch.label, attempts, folders))
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(self._lines(batch.label, attempts, paths))
         draft.replace(batch.tasks)
-        self._add(key, batch.label, list(zip(tokens, folders, strict=True)))
+        self._add(key, batch.label, list(zip(tokens, paths, strict=True)))
         return batch
 
     def _lines(
-        self, label: str, attempts: Sequence[Attempt], folders: Sequence[Path]
+        self, label: str, attempts: Sequence[Attempt], folders: Sequence[str]
     ) -> Iterator[str]:
         settings = self._settings
         bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
         head = {
             "version": wrapper.VERSION,
             "label": label,
-            "members": [[a.token, str(path)] for a, path in zip(attempts, folders, strict=True)],
+            "members": [[a.token, path] for a, path in zip(attempts, folders, strict=True)],
             "bases": bases,
             "env": dict(settings.env),
             "common": {
@@ -159,7 +166,7 @@ class Batches:
         }
         yield json.dumps(head) + "\n"
         for attempt in attempts:
-            yield json.dumps(self._task(attempt)) + "\n"
+            yield _text(self._task(attempt)) + "\n"
 
     def _task(self, attempt: Attempt) -> dict[str, Any]:
         spec = attempt.spec
@@ -186,7 +193,7 @@ class Batches:
                     "job": other.job,
                     "condition": str(other.condition),
                     # One that is not known here has no record to be found: nothing is run.
-                    "folder": str(place.folder if (place := self.place(other.token)) else ""),
+                    "folder": place.path if (place := self.place(other.token)) else "",
                 }
                 for other in attempt.predecessors
             ]
@@ -228,11 +235,11 @@ class Batches:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{place.index}\n")
 
-    def _add(self, key: str, label: str, members: Sequence[tuple[str, Path]]) -> None:
+    def _add(self, key: str, label: str, members: Sequence[tuple[str, str]]) -> None:
         size = len(members)
         self._left[key] = {token for token, _ in members}
         for index, (token, folder) in enumerate(members):
-            self._places[token] = Place(key=key, index=index, size=size, folder=folder, label=label)
+            self._places[token] = Place(key=key, index=index, size=size, path=folder, label=label)
 
     def _read_all(self) -> None:
         """Read the heads of what earlier engines have written."""
@@ -244,7 +251,7 @@ class Batches:
             try:
                 with path.open("rb") as file:
                     head: Any = json.loads(file.readline())
-                members = [(str(token), Path(folder)) for token, folder in head["members"]]
+                members = [(str(token), os.fspath(folder)) for token, folder in head["members"]]
                 label = str(head.get("label", ""))
                 struck = self._struck(path)
             except (OSError, ValueError, KeyError, TypeError):
@@ -263,6 +270,14 @@ class Batches:
         except FileNotFoundError:
             return frozenset()
         return frozenset(map(int, text.split()))
+
+
+def _text(task: Mapping[str, Any]) -> str:
+    """Write a task as a line; arguments may hold bytes that are no text, escaped as Python does."""
+    try:
+        return orjson.dumps(task).decode("utf-8")
+    except TypeError:
+        return json.dumps(task)
 
 
 def _shared_label(labels: Sequence[str]) -> str:

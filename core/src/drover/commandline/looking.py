@@ -85,7 +85,7 @@ class Look:
                 Left(
                     known=known,
                     row=row,
-                    has_record=any(entry.end is not None for entry in told),
+                    has_record=_tells_of(told, known, row),
                     waited_s=now - since,
                 )
             )
@@ -137,6 +137,14 @@ class Look:
             return Started.NO
         mine = any(e.owner is not None and e.owner.native_id == known.native_id for e in starts)
         return end.started if mine else Started.UNKNOWN
+
+
+def _tells_of(told: Sequence[Observation], known: Known, row: Row | None) -> bool:
+    """Say whether a wrapper recorded the end of the run that ended last, not of one before it."""
+    restart = known.restart
+    if row is not None and row.restart is not None:
+        restart = row.restart
+    return any(entry.end is not None and (entry.restart or 0) == restart for entry in told)
 
 
 def observation(known: Known, row: Row, at: float) -> Observation:

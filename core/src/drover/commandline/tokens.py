@@ -1,5 +1,7 @@
 """Tokens, and the folders of the attempts that bear them."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -18,4 +20,10 @@ def job_of_token(store_id: str, token: str) -> tuple[str, int] | None:
 
 def attempt_path(home: Path, job_id: str, number: int) -> Path:
     """Name the folder of an attempt; it need not be there."""
-    return home / "jobs" / job_id / str(number)
+    return Path(attempt_paths(home, [(job_id, number)])[0])
+
+
+def attempt_paths(home: Path, attempts: Iterable[tuple[str, int]]) -> list[str]:
+    """Name the folders of many attempts, by job and number."""
+    folder = os.fspath(home / "jobs")
+    return [f"{folder}/{job_id}/{number}" for job_id, number in attempts]

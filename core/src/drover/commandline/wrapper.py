@@ -56,6 +56,8 @@ TICK_S = 5.0
 """Between two looks at the clock while a wall time runs: how a stop of all processes is noticed."""
 GRACE_S = 10.0
 """Between TERM and KILL for a command that is over its wall time."""
+CANCEL = "cancel.json"
+"""Left in the folder before an attempt is cancelled: `grace_s`, seconds between TERM and KILL."""
 PATIENCE_S = (0.1, 1.0, 5.0, 15.0, 30.0)
 """Delays between tries to write an exit record: without it nobody knows the true end."""
 ENDING = frozenset([KILLER, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
@@ -94,16 +96,17 @@ def write_new(path: str, content: Mapping[str, Any], durable: bool = True) -> No
         raise
 
 
-def write_whole(folder: str, name: str, content: Mapping[str, Any]) -> None:
+def write_whole(folder: str, name: str, content: Mapping[str, Any], durable: bool = True) -> None:
     """Put a JSON file in place in one step: readers see all of it or none."""
     draft = os.path.join(folder, "." + name + "-" + os.urandom(8).hex())
     try:
-        write_new(draft, content)
+        write_new(draft, content, durable)
         os.rename(draft, os.path.join(folder, name))
     except OSError:
         _unlink(draft)
         raise
-    sync_folder(folder)
+    if durable:
+        sync_folder(folder)
 
 
 def sync_folder(folder: str) -> None:
@@ -306,7 +309,7 @@ def read_listed_task(path: str, index: int) -> Json:
             for _ in range(index):
                 file.readline()
             line = file.readline()
-        entry = json.loads(line.decode("ascii"))
+        entry = json.loads(line.decode("utf-8"))
         own = dict(head["bases"].get(entry.get("base"), {}))
         own.update(entry.get("env", {}))
         # What the head sets is right for every task of this scheduler, whatever is inherited.
@@ -437,7 +440,9 @@ class Runner:
         self.wall_time = wall_time
         self.is_over = False
         """Whether the wall time has passed, and TERM was sent for it."""
-        self._deadline = self._tick_at = 0.0
+        self._deadline = self._kill_at = float("inf")
+        self._tick_at = 0.0
+        self._folder = ""
         self.child = 0
         self.early: List[int] = []
         for number in (*FORWARDED, KILLER):
@@ -447,10 +452,24 @@ class Runner:
         if not self.child:
             self.early.append(number)
             return
+        if number == signal.SIGTERM:
+            self._heed_grace()
         if number in self.shared:
             # The scheduler sends it to every process of the job: the command has it already.
             return
         self._pass_on(number)
+
+    def _heed_grace(self) -> None:
+        """Kill the command when the grace is over that was given with a cancel.
+
+        The scheduler has one of its own, mostly a longer one.
+        """
+        grace_s: Any = None
+        with contextlib.suppress(OSError):
+            grace_s = (read_json(os.path.join(self._folder, CANCEL)) or {}).get("grace_s")
+        if isinstance(grace_s, (int, float)):
+            self._kill_at = min(self._kill_at, time.monotonic() + grace_s)
+            self._set_alarm()
 
     def _pass_on(self, number: int) -> None:
         number = signal.SIGKILL if number == KILLER else number
@@ -469,6 +488,7 @@ class Runner:
         for number in ENDING.intersection(self.early):
             told = int(signal.SIGKILL) if number == KILLER else int(number)
             raise LaunchError(f"signal {told} came before the start", 128 + told, told)
+        self._folder = folder
         argv = command_line(task)
         handles = open_streams(task, folder, restart)
         try:
@@ -478,14 +498,14 @@ class Runner:
         while self.early:
             self._pass_on(self.early.pop(0))
         if self.wall_time is not None:
-            signal.signal(signal.SIGALRM, self._look_at_clock)
             self._deadline = time.monotonic() + self.wall_time
             self._set_alarm()
 
     def _set_alarm(self) -> None:
         now = time.monotonic()
-        wait_s = max(0.001, min(TICK_S, self._deadline - now))
+        wait_s = max(0.001, min(TICK_S, self._deadline - now, self._kill_at - now))
         self._tick_at = now + wait_s
+        signal.signal(signal.SIGALRM, self._look_at_clock)
         signal.setitimer(signal.ITIMER_REAL, wait_s)
 
     def _look_at_clock(self, _number: int, _frame: Optional[FrameType]) -> None:
@@ -493,7 +513,10 @@ class Runner:
         now = time.monotonic()
         if now - self._tick_at > 1.0:
             self._deadline += now - self._tick_at
-        if now < self._deadline:
+            self._kill_at += now - self._tick_at
+        if self.child and now >= self._kill_at:
+            self._pass_on(signal.SIGKILL)
+        elif now < self._deadline:
             self._set_alarm()
         elif self.child and not self.is_over:
             self.is_over = True

@@ -68,7 +68,10 @@ def _scheduler_of(reports: Sequence[EndReport]) -> EndReport | None:
 
 
 def _merge(record: EndReport, scheduler: EndReport) -> EndReport:
-    reason = scheduler.reason if scheduler.reason in _SCHEDULER_KNOWS else record.reason
+    # What it says of an end that the record tells is no news, and may be less exact.
+    reason, message = record.reason, record.message
+    if scheduler.reason in _SCHEDULER_KNOWS:
+        reason, message = scheduler.reason, message or scheduler.message
     return EndReport(
         source=record.source,
         at=record.at,
@@ -79,7 +82,7 @@ def _merge(record: EndReport, scheduler: EndReport) -> EndReport:
         started=record.started,
         native_id=scheduler.native_id or record.native_id,
         usage=_merge_usage(record.usage, scheduler.usage),
-        message=record.message or scheduler.message,
+        message=message,
         survivors=record.survivors or scheduler.survivors,
     )
 
@@ -112,7 +115,7 @@ def _scheduler_alone(
     if not outcome.succeeded and claimed is False and outcome.reason is Reason.EXITED:
         return Outcome(
             reason=Reason.LAUNCH_FAILED,
-            started=Started.NO,
+            started=Started.UNKNOWN if may_have_run(job) else Started.NO,
             exit_code=outcome.exit_code,
             message=report.message or "the job's wrapper never began",
             evidence=tuple(reports),

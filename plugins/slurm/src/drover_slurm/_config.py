@@ -26,6 +26,8 @@ class SlurmConfig:
     """How long a job that was killed may lack its exit record."""
     missing_grace_s: float = 60.0
     """How long a job may be listed nowhere before it is LOST."""
+    unknown_after_s: float = 60.0
+    """How long an unanswered submission is searched for before it is shut and repeated."""
     accounting: bool = True
     """Whether sacct is asked. Where there is no accounting that is found out as well."""
     submit_timeout_s: float = 40.0

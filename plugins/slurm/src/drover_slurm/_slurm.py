@@ -93,6 +93,7 @@ class Slurm:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
+            unknown_after_s=config.unknown_after_s,
             cancel_grace_s=30.0,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 120.0, "drover_control": 120.0},
@@ -208,13 +209,15 @@ class Slurm:
 
     def _accounts(self, left: Sequence[Left]) -> Talk[dict[str, Row]]:
         found: dict[str, Row] = {}
-        ids = [entry.known.native_id for entry in left]
+        entries = {entry.known.native_id: entry for entry in left}
+        ids = list(entries)
         for start in range(0, len(ids), _MOST_IDS):
             part = ids[start : start + _MOST_IDS]
             reply = yield _accounting.command(part, self._config.command_timeout_s)
             for account in _accounting.read(reply):
                 row = _accounting.row_of(account)
-                if row is not None:
+                entry = entries.get(account.native_id)
+                if row is not None and not (entry and _is_of_earlier_run(account, entry)):
                     found[row.native_id] = row
         return found
 
@@ -249,3 +252,13 @@ class Slurm:
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
         return (yield from _doctor.talk(self._config.cluster, time.time()))
+
+
+def _is_of_earlier_run(account: _accounting.Account, entry: Left) -> bool:
+    """Tell whether accounting, which lags, has only the run that the present one follows.
+
+    A requeue is a submission anew, by the same clock.
+    """
+    now = entry.row.submitted_at if entry.row is not None else None
+    then = account.submitted_at
+    return now is not None and then is not None and then < now

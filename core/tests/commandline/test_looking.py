@@ -1,0 +1,110 @@
+"""One look at the attempts of a backend: what is made of the queue and of what wrappers left."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from drover.commandline import Known, Left, Owner, Recalled, Row, Talk, claims, write_json
+from drover.commandline.looking import Look, Memory
+from drover.models import Attempt, EndReport, JobSpec, Observation, Phase, Source
+from drover.testing import SystemClock
+
+OWNER = Owner(native_id="7")
+ENDED = EndReport(source=Source.QUEUE, at=5.0, native_id="7")
+ROW = Row(
+    native_id="7", key="key", phase=Phase.ENDED, source=Source.QUEUE, word="FAILED", end=ENDED
+)
+
+
+class Context:
+    """As much of one as a look needs."""
+
+    clock = SystemClock()
+
+
+class Scripted:
+    """A scheduler that lists what it is given, and keeps what it is asked about."""
+
+    def __init__(self, *rows: Row, recalled: Recalled | None = None) -> None:
+        self.rows, self.recalled = rows, recalled or Recalled()
+        self.left: list[Left] = []
+
+    def queue(self, _known: Sequence[Known]) -> Talk[Sequence[Row]]:
+        yield from ()
+        return self.rows
+
+    def recall(self, left: Sequence[Left]) -> Talk[Recalled]:
+        yield from ()
+        self.left += left
+        return self.recalled
+
+
+def look(scheduler: Scripted, folder: Path, **fields: Any) -> list[Observation]:
+    """Look at one attempt."""
+    known = Known(token="tok-1", folder=folder, key="key", index=0, size=1, label="", native_id="7")
+    known = evolve(known, submission="7", **fields)
+    attempt = Attempt(job_id="job", number=1, token="tok-1", spec=JobSpec(argv=("true",)))
+    context: Any = Context()
+    speech: Any = scheduler
+    return Look(context, speech, [(attempt, known)], Memory()).rows()[0]
+
+
+def record(folder: Path, owner: Owner, **fields: Any) -> None:
+    """Leave a claim and an exit record, as a wrapper does."""
+    entry = claims.take(folder, owner, requeue=True).entry
+    assert entry is not None
+    content: Mapping[str, Any] = {
+        "version": 1, "token": "tok-1", "claim": entry.index, "nonce": entry.nonce, "host": "here",
+        "native_id": owner.native_id, "restart": owner.restart, "started": "yes", "message": "",
+        "exit_code": 0, "signal": None, "core_dumped": False, "ended_at": 4.0, "usage": None,
+        **fields,
+    }  # fmt: skip
+    write_json(folder, f"exit.{owner.restart}.json", content)
+
+
+def test_a_record_of_this_run_needs_no_more_questions(tmp_path: Path) -> None:
+    """The controller is asked about those jobs alone that nobody else can tell of."""
+    record(tmp_path, OWNER, exit_code=3)
+    scheduler = Scripted(ROW)
+    rows = look(scheduler, tmp_path)
+
+    assert [True] == [entry.has_record for entry in scheduler.left]
+    assert [3, None] == [row.end.exit_code for row in rows if row.end]
+
+
+def test_a_record_of_an_earlier_run_says_nothing_of_this_one(tmp_path: Path) -> None:
+    """Its exit code was never asked for, and the job ended as LOST."""
+    record(tmp_path, OWNER, exit_code=None, signal=15)
+    scheduler = Scripted(evolve(ROW, restart=1))
+    look(scheduler, tmp_path, requeue=True, restart=1)
+    look(scheduler, tmp_path, requeue=True, restart=0)
+
+    assert [False, False] == [entry.has_record for entry in scheduler.left]
+
+
+def test_a_number_that_is_somebody_elses_now_is_not_listed(tmp_path: Path) -> None:
+    """Slurm hands ids out again after a crash: his end is not ours."""
+    scheduler = Scripted(evolve(ROW, key="another"))
+
+    assert [] == look(scheduler, tmp_path)
+    assert [None] == [entry.row for entry in scheduler.left]
+
+
+def test_nothing_runs_before_its_claim_is_taken(tmp_path: Path) -> None:
+    """Until then it may be closed, and a cancel says truly that it never ran."""
+    running = evolve(ROW, phase=Phase.RUNNING, word="RUNNING", end=None, started_at=3.0)
+
+    (before,) = look(Scripted(running), tmp_path)
+    claims.take(tmp_path, OWNER)
+    (after,) = look(Scripted(running), tmp_path)
+    assert (Phase.QUEUED, None) == (before.phase, before.started_at)
+    assert (Phase.RUNNING, 3.0) == (after.phase, after.started_at)
+
+
+def test_an_end_of_which_more_will_be_known_is_not_told_yet(tmp_path: Path) -> None:
+    """Accounting lags: the first word would be taken for the last."""
+    (row,) = look(Scripted(ROW, recalled=Recalled(not_yet=frozenset({"7"}))), tmp_path)
+
+    assert (Phase.UNKNOWN, None) == (row.phase, row.end)
