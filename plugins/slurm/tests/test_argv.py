@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-
-from drover import JobSpec
 from slurm_cluster import SlurmCluster
 from slurm_site import Site, Sites
+
+from drover import JobSpec
 
 SHOW = (
     "import os, sys; os.write(1, b'\\0'.join([os.getcwdb(), *sorted(k + b'=' + v for k, v in "
@@ -28,9 +28,9 @@ WORDS = st.one_of(
     st.binary(max_size=30).map(lambda word: word.replace(b"\0", b"")),
     st.lists(st.sampled_from(NASTY[:-1]), max_size=4).map(b"".join),
 )
-NAMES = st.one_of(
-    st.sampled_from(NASTY[1:-1]), st.binary(min_size=1, max_size=20)
-).map(lambda name: b"d" + name.replace(b"\0", b"").replace(b"/", b"_"))
+NAMES = st.one_of(st.sampled_from(NASTY[1:-1]), st.binary(min_size=1, max_size=20)).map(
+    lambda name: b"d" + name.replace(b"\0", b"").replace(b"/", b"_")
+)
 EXAMPLE = st.tuples(
     st.lists(WORDS, max_size=6), st.dictionaries(st.integers(0, 9), WORDS, max_size=3), NAMES
 )
@@ -96,14 +96,18 @@ def test_every_byte_arrives(site: Site) -> None:
 
 
 def test_a_folder_of_any_name_can_be_worked_in(site: Site) -> None:
-    """sbatch is told the folder, and Slurm has replacements and quotes of its own."""
+    """Sbatch is told the folder, and Slurm has replacements and quotes of its own."""
     jobs, expected = [], []
     for name in NASTY[1:-1]:
         folder = Path(text(os.fsencode(site.work) + b"/d" + name))
         folder.mkdir()
         (folder / "in").write_bytes(b"hello")
         made = site.session.submit(
-            ["/usr/bin/python3", "-c", SHOW], name=text(name), cwd=str(folder), stdin="in", stdout="out"
+            ["/usr/bin/python3", "-c", SHOW],
+            name=text(name),
+            cwd=str(folder),
+            stdin="in",
+            stdout="out",
         )
         jobs.append(made)
         expected.append((folder, os.fsencode(folder) + b"\0hello"))

@@ -1,14 +1,11 @@
 """How jobs end on a real Slurm by what Slurm, its operators or other people do to them."""
 
-from collections.abc import Iterator
-
 import pytest
-
-from drover import Job, Reason, Resources, State
-from drover.errors import DroverError
-from drover.models import SYSTEM, USER, Source, Started
 from slurm_cluster import SlurmCluster
 from slurm_site import Site, Sites
+
+from drover import Job, Reason, Resources, State
+from drover.models import SYSTEM, USER, Source, Started
 
 ENDLESS = "sleep 600"
 
@@ -90,7 +87,7 @@ def test_a_preempted_job_that_may_run_again_does(slurm: SlurmCluster, site_on: S
     """It is a restart of the same attempt, with outputs of its own."""
     site = site_on(slurm)
     low = site.submit(
-        "echo run $DROVER_RESTART $SLURM_RESTART_COUNT; [ -n \"$SLURM_RESTART_COUNT\" ] || sleep 600",
+        'echo run $DROVER_RESTART $SLURM_RESTART_COUNT; [ -n "$SLURM_RESTART_COUNT" ] || sleep 600',
         requeue=True,
         resources=Resources(nodes=2, exclusive=True, queue="requeued"),
     )
@@ -107,7 +104,7 @@ def test_a_preempted_job_that_may_run_again_does(slurm: SlurmCluster, site_on: S
 def test_a_requeue_by_hand_is_a_restart(cluster: SlurmCluster, site_on: Sites) -> None:
     """It is the same attempt: its claim allows it, and its end is that of the last run."""
     site = site_on(cluster)
-    job = site.submit("[ -n \"$SLURM_RESTART_COUNT\" ] || sleep 600; exit 7", requeue=True)
+    job = site.submit('[ -n "$SLURM_RESTART_COUNT" ] || sleep 600; exit 7', requeue=True)
     site.running(job)
     cluster.run("scontrol", "requeue", str(job.native_id))
     site.until(lambda: job.restart == 1 and job.state is State.QUEUED, job)
@@ -117,9 +114,7 @@ def test_a_requeue_by_hand_is_a_restart(cluster: SlurmCluster, site_on: Sites) -
     assert (1, 1) == (job.attempt, job.restart)
 
 
-def test_nothing_is_requeued_that_may_not_run_again(
-    slurm: SlurmCluster, site_on: Sites
-) -> None:
+def test_nothing_is_requeued_that_may_not_run_again(slurm: SlurmCluster, site_on: Sites) -> None:
     """An operator's requeue is refused by Slurm; were it not, the claim would refuse it."""
     site = site_on(slurm)
     job = site.submit("sleep 600")
@@ -156,9 +151,7 @@ def test_holds_of_users_and_of_operators_are_told_apart(
     site.until(lambda: not job.held_by, job)
 
 
-def test_what_can_never_run_is_refused_with_the_reason(
-    slurm: SlurmCluster, site_on: Sites
-) -> None:
+def test_what_can_never_run_is_refused_with_the_reason(slurm: SlurmCluster, site_on: Sites) -> None:
     """A job that waits for a node which nobody has waits for ever."""
     site = site_on(slurm)
     wide = site.submit(resources=Resources(cpus=4096))
@@ -173,14 +166,14 @@ def test_what_can_never_run_is_refused_with_the_reason(
     assert [Started.NO] * 3 == [end.started for end in ends]
 
 
-def test_a_job_that_slurm_lets_wait_for_ever_tells_why(
-    slurm: SlurmCluster, site_on: Sites
-) -> None:
+def test_a_job_that_slurm_lets_wait_for_ever_tells_why(slurm: SlurmCluster, site_on: Sites) -> None:
     """Slurm accepts what no node can hold, and says so in one word in a listing."""
     site = site_on(slurm)
     closed = site.submit(resources=Resources(queue="closed"))
     long = site.submit(resources=Resources(queue="short", wall_time="2h"))
-    gone = site.submit(native={"slurm": {"dependencies": True}}, after=[closed.id]) if False else None
+    gone = (
+        site.submit(native={"slurm": {"dependencies": True}}, after=[closed.id]) if False else None
+    )
 
     site.until(lambda: "PartitionDown" in closed.native_state, closed)
     site.until(lambda: "PartitionTimeLimit" in long.native_state, long)

@@ -5,11 +5,11 @@ import sys
 import time
 
 import pytest
+from slurm_cluster import SlurmCluster
+from slurm_site import NOTE, Site, Sites
 
 from drover._store import process_started
 from drover.commandline import read_unrun_records
-from slurm_cluster import SlurmCluster
-from slurm_site import NOTE, Site, Sites
 
 INLINE = """
 import sys, drover

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-
-from drover import Job, Reason, State, Verdict
-from drover.models import Source, Started
 from slurm_cluster import SlurmCluster, must_be_installed
 from slurm_site import Site, Sites, ends_of
+
+from drover import Job, Reason, State, Verdict
+from drover.models import Source
 
 CONTROLLER = "slurmctld"
 SUBMIT_S = 1.0

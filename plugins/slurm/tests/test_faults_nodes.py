@@ -1,10 +1,10 @@
 """Nodes die under jobs, or their daemons do, on a real Slurm."""
 
 import pytest
-
-from drover import Job, Reason, Resources, Retry, State
 from slurm_cluster import SlurmCluster
 from slurm_site import Site, Sites
+
+from drover import Job, Reason, Resources, Retry, State
 
 ONE_NODE = Resources(cpus=8)
 ONCE = '[ -n "$SLURM_RESTART_COUNT" ] || sleep 600; exit 7'
@@ -35,9 +35,7 @@ def test_a_job_on_a_node_that_died_is_told_so(
     assert outcome.retryable
 
 
-def test_a_job_that_may_run_again_does_on_another_node(
-    slurm: SlurmCluster, site_on: Sites
-) -> None:
+def test_a_job_that_may_run_again_does_on_another_node(slurm: SlurmCluster, site_on: Sites) -> None:
     """It is a restart of the same attempt, asked for by `requeue`."""
     site = site_on(slurm)
     job = site.submit(ONCE, resources=ONE_NODE, requeue=True)

@@ -4,11 +4,11 @@ import signal
 from pathlib import Path
 
 import pytest
+from slurm_cluster import SlurmCluster
+from slurm_site import Sites
 
 from drover import Reason, State, Verb, Verdict
 from drover.models import USER, Started
-from slurm_cluster import SlurmCluster
-from slurm_site import Sites
 
 MANY = 200
 COUNTS = "trap 'n=$((n+1)); echo $n' TERM; while [ ! -e go ]; do sleep 0.1; done; exit 0$n"
