@@ -42,12 +42,12 @@ class Prompt:
 
 
 @pytest.fixture
-def slurm() -> SlurmScheduler:
+def scheduler() -> SlurmScheduler:
     """Give a cluster on which nothing moves by itself."""
     return SlurmScheduler(user="ann", uid=1000)
 
 
 @pytest.fixture
-def prompt(slurm: SlurmScheduler, tmp_path: Path) -> Prompt:
+def prompt(scheduler: SlurmScheduler, tmp_path: Path) -> Prompt:
     """Give a prompt on it."""
-    return Prompt(slurm, tmp_path / "home")
+    return Prompt(scheduler, tmp_path / "home")

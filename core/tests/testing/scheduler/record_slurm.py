@@ -1,39 +1,37 @@
-"""Have the dialogues with a real Slurm and keep its answers.
+"""Have the dialogues with a real Slurm and keep its answers: `python record_slurm.py [NAME...]`.
 
-    SLURM_CONF=... STC_ROOT=... STC_UP=... python record_slurm.py [NAME...]
-
-The cluster has two nodes of two CPUs, KillWait 5, no GPUs and nobody else on it; STC_ROOT is its
-folder, STC_UP a command that starts what is not running.
+It brings a cluster up, as the tests do, and takes it down in the end.
 """
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from slurm_dialogues import DIALOGUES, SCRIPTS
-from slurm_sides import RealSide
+HERE = Path(__file__).parent
+ROOT = HERE.parents[3]
+sys.path += [str(ROOT), str(ROOT / "tests")]
 
-RECORDED = Path(__file__).parent / "recorded"
+from slurm_cluster import SlurmCluster  # noqa: E402 - found by the line before
+from slurm_dialogues import DIALOGUES, SCRIPTS  # noqa: E402
+from slurm_sides import OPTIONS, RealSide  # noqa: E402
 
 
-def main(names: list[str]) -> None:
-    """Record the dialogues of these names, or all."""
-    version = subprocess.run(["sbatch", "-V"], check=True, capture_output=True, text=True).stdout
-    number = version.split()[-1]
-    folder = RECORDED / f"slurm-{'.'.join(number.split('.')[:2])}"
+def record(cluster: SlurmCluster, name: str, version: str) -> None:
+    """Have one dialogue."""
+    with tempfile.TemporaryDirectory() as scripts:
+        for file, content in SCRIPTS.items():
+            (Path(scripts) / file).write_bytes(content)
+        side = RealSide(Path(scripts), cluster=cluster)
+        side.clear()
+        said = side.have(DIALOGUES[name])
+    folder = HERE / "recorded" / f"slurm-{'.'.join(version.split('.')[:2])}"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names or DIALOGUES:
-        with tempfile.TemporaryDirectory() as scripts:
-            for file, content in SCRIPTS.items():
-                (Path(scripts) / file).write_bytes(content)
-            side = RealSide(Path(scripts))
-            side.have("scancel --me")
-            side.until("", "squeue -h")
-            said = side.have(DIALOGUES[name])
-        head = f"# {version.strip()}; by record_slurm.py from the dialogue {name!r}.\n\n"
-        (folder / f"{name}.txt").write_text(head + "\n".join(one.text() for one in said), "utf-8")
+    head = f"# Slurm {version}; by record_slurm.py from the dialogue {name!r}.\n\n"
+    (folder / f"{name}.txt").write_text(head + "\n".join(one.text() for one in said), "utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with SlurmCluster(*OPTIONS, nodes=2) as made:
+        number = made.run("sbatch", "-V").split()[-1]
+        for wanted in sys.argv[1:] or DIALOGUES:
+            record(made, wanted, number)

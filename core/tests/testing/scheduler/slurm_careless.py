@@ -60,6 +60,8 @@ class Mistake(Enum):
     """What was not submitted just now, by the times that are printed, is another job."""
     INHERITS = auto()
     """Its own environment goes to the commands."""
+    REMEMBERS_NOTHING = auto()
+    """What it has submitted is in its head alone: killed, it begins again."""
     SHOWS_STATE = auto()
     """The user gets to see the state alone."""
 
@@ -138,6 +140,12 @@ class Careless:
         self.run("scancel", *self.ids)
         if self.makes(Mistake.BELIEVES_CANCEL):
             self.say((Reason.CANCELLED, None))
+
+    def die(self) -> None:
+        """Be killed, and start again."""
+        if self.makes(Mistake.REMEMBERS_NOTHING):
+            self.ids.clear()
+            self.submit()
 
     # --- looking -------------------------------------------------------------------------------
 

@@ -46,9 +46,13 @@ DIALOGUES: Final[dict[str, str]] = {
         sbatch --hold=3 {dir}/ok.sh
         sbatch {dir}/missing.sh
         sbatch -p nope {dir}/ok.sh
+        sbatch --qos nope {dir}/ok.sh
+        sbatch --account nope {dir}/ok.sh
         sbatch --reservation nope {dir}/ok.sh
         sbatch --gres nope:1 {dir}/ok.sh
-        sbatch --gpus 1 {dir}/ok.sh
+        sbatch --gpus 100 {dir}/ok.sh
+        sbatch --gpus x {dir}/ok.sh
+        sbatch --licenses matlab:9 {dir}/ok.sh
         sbatch --licenses nope:1 {dir}/ok.sh
         sbatch -C nope {dir}/ok.sh
         sbatch -M nope {dir}/ok.sh
@@ -292,12 +296,13 @@ DIALOGUES: Final[dict[str, str]] = {
     """,
     "site": """
         sinfo
-        sinfo -h -o %P|%a|%l|%D|%t|%N|%c|%m|%G|%f|%C|%L|%s
+        sinfo -h -o %P|%a|%l|%D|%t|%N|%c|%m|%G|%C|%L|%s
         sinfo -h -o %R|%A|%F|%T
         sinfo -N -h
         sinfo -h -p nope
         sinfo -h -O partitionname,nodes,statecompact,cpusstate,gres
-        scontrol show partition
+        scontrol show partition short
+        scontrol show partition closed
         scontrol show partition nope
         A = sbatch --parsable -o /dev/null --exclusive --wrap "exec sleep 30"
         until RUNNING: squeue -h -j {A} -o %T
@@ -326,6 +331,28 @@ DIALOGUES: Final[dict[str, str]] = {
         sacct -n -X -P -j {A} -o State
         daemon slurmctld wake
         until late2: squeue -h -t all -n late2 -o %j
+    """,
+    "unauthenticated": """
+        A = sbatch --parsable -o /dev/null --wrap "exec sleep 300"
+        until RUNNING: squeue -h -j {A} -o %T
+        daemon munged stop
+        sbatch --parsable -o /dev/null {dir}/ok.sh
+        squeue -h
+        squeue -h -j {A}
+        scontrol show job {A}
+        scontrol ping
+        scontrol hold {A}
+        scontrol requeue {A}
+        scontrol update jobid={A} name=x
+        scancel {A}
+        scancel -s USR1 --batch {A}
+        sinfo -h
+        sacct -n -X -P -j {A} -o State
+        scontrol show config
+        scontrol show partition
+        daemon munged start
+        squeue -h -j {A} -o %T
+        scancel {A}
     """,
     "dead": """
         A = sbatch --parsable -o /dev/null --wrap "exec sleep 300"

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -12,8 +13,11 @@ from typing import Any
 from attrs import define, field, frozen
 
 from drover.testing.scheduler import SlurmScheduler, SlurmSite
+from drover.testing.scheduler.slurm import Partition
 
 WAIT_S = 60.0
+OPTIONS = ("--cpus=2", "--set=FirstJobId=4001", "--set=KillWait=5")
+"""Of the cluster; large ids are not mistaken for counts and codes."""
 ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -125,30 +129,38 @@ class Side(ABC):
 
 @define
 class RealSide(Side):
-    """A Slurm whose daemons lie under the folder that `STC_ROOT` names."""
+    """A real one: a `SlurmCluster` of two nodes with two CPUs each."""
+
+    cluster: Any = field(kw_only=True)
 
     def run(self, argv: list[str]) -> tuple[str, str, int]:
+        path = f"{os.environ['PATH']}:/usr/sbin"
         done = subprocess.run(
             argv,
             capture_output=True,
             check=False,
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "SLURM_CONF": os.environ["SLURM_CONF"], **ENVIRONMENT},
+            env={"PATH": path, **self.cluster.environment, **ENVIRONMENT},
         )
         return os.fsdecode(done.stdout), os.fsdecode(done.stderr), done.returncode
 
     def daemon(self, name: str, verb: str) -> None:
-        root = Path(os.environ["STC_ROOT"])
-        pid = int((root / f"run/{name}.proc").read_text().split()[0])
-        if verb == "start":
-            subprocess.run([os.environ["STC_UP"]], check=True, capture_output=True)
-        else:
-            os.kill(pid, {"stop": 15, "freeze": 19, "wake": 18}[verb])
-            time.sleep(2.0)
+        cluster = self.cluster
+        {
+            "stop": cluster.stop,
+            "start": cluster.start,
+            "freeze": lambda one: cluster.daemons.signal(one, signal.SIGSTOP),
+            "wake": lambda one: cluster.daemons.signal(one, signal.SIGCONT),
+        }[verb](name)
 
     def rest(self) -> None:
         time.sleep(0.1)
+
+    def clear(self) -> None:
+        """Let no job of an earlier dialogue be in the way."""
+        self.have("scancel --me")
+        self.until("", "squeue -h")
 
 
 @define
@@ -171,6 +183,8 @@ class ScriptedSide(Side):
             ("slurmctld", "wake"): slurm.wake,
             ("slurmdbd", "stop"): slurm.stop_accounting,
             ("slurmdbd", "start"): slurm.restart_accounting,
+            ("munged", "stop"): lambda: setattr(slurm, "authentication_up", False),
+            ("munged", "start"): lambda: setattr(slurm, "authentication_up", True),
         }
         do[name, verb]()
 
@@ -180,15 +194,28 @@ class ScriptedSide(Side):
 
 
 def scripted(folder: Path) -> ScriptedSide:
-    """Make the scripted twin of the cluster that was recorded."""
+    """Make the scripted twin of that cluster."""
     site = SlurmSite(
+        cluster="drover",
         nodes=("node1", "node2"),
         cpus=2,
+        gres={"gpu": 2},
+        licenses={"matlab": 2},
+        features=frozenset({"odd", "even"}),
+        accounts=frozenset({"lab", "other"}),
+        default_account="lab",
+        qos=frozenset({"normal", "few"}),
+        partitions=(
+            Partition(name="batch", tier=10),
+            Partition(name="short", max_time_s=300.0, default_time_s=None, tier=10),
+            Partition(name="requeued"),
+            Partition(name="killed"),
+            Partition(name="closed", is_up=False, tier=10),
+        ),
         max_array_size=10_001,
         kill_wait_s=5.0,
         admins=frozenset({"root"}),
-        host="vm",
-        min_job_age_s=60.0,
+        host=os.uname().nodename,
         first_job_id=4001,
     )
     return ScriptedSide(folder, slurm=SlurmScheduler(site, run_for_real=True, user="root", uid=0))

@@ -7,15 +7,15 @@ import pytest
 from drover.testing.scheduler import SlurmScheduler
 
 
-def test_a_job_waits_runs_and_ends(slurm: SlurmScheduler, prompt: Any) -> None:
+def test_a_job_waits_runs_and_ends(scheduler: SlurmScheduler, prompt: Any) -> None:
     """A backend must meet the states in the order in which a cluster shows them."""
     job = prompt.submit("-J mine")
     seen = [prompt.state(job)]
-    slurm.start(job)
+    scheduler.start(job)
     seen.append(prompt.state(job))
-    slurm.finish(job, 3, completing_s=2.0)
+    scheduler.finish(job, 3, completing_s=2.0)
     seen.append(prompt.state(job))
-    slurm.advance(2.0)
+    scheduler.advance(2.0)
     seen.append(prompt.state(job))
 
     assert [
@@ -27,13 +27,13 @@ def test_a_job_waits_runs_and_ends(slurm: SlurmScheduler, prompt: Any) -> None:
 
 
 def test_a_job_leaves_the_memory_and_stays_in_accounting(
-    slurm: SlurmScheduler, prompt: Any
+    scheduler: SlurmScheduler, prompt: Any
 ) -> None:
     """MinJobAge after its end a job is unknown to squeue; only sacct can still tell."""
     job = prompt.submit("-J mine")
-    slurm.advance(5.0)
-    slurm.finish(job)
-    slurm.advance(301.0)
+    scheduler.advance(5.0)
+    scheduler.finish(job)
+    scheduler.advance(301.0)
     gone = prompt(f"squeue -h -t all -j {job}")
 
     assert (1, "slurm_load_jobs error: Invalid job id specified\n") == (
@@ -63,26 +63,26 @@ def test_several_ids_hide_the_unknown_ones(prompt: Any) -> None:
     ],
 )
 def test_accounting_mangles_exit_codes(
-    slurm: SlurmScheduler, prompt: Any, end: dict[str, int], queue: str, accounting: str
+    scheduler: SlurmScheduler, prompt: Any, end: dict[str, int], queue: str, accounting: str
 ) -> None:
     """Accounting takes 128 off large codes, the queue does not: who trusts one is wrong."""
     job = prompt.submit()
-    slurm.finish(job, **end)
-    slurm.advance(2.0)
+    scheduler.finish(job, **end)
+    scheduler.advance(2.0)
     raw = prompt.says(f"squeue -h -t all -j {job} -O exit_code:10").strip()
 
     assert queue == f"{prompt.state(job)} {raw}"
     assert f"{accounting}\n" == prompt.says(f"sacct -n -P -X -j {job} -o State,ExitCode")
 
 
-def test_accounting_is_late(slurm: SlurmScheduler, prompt: Any) -> None:
+def test_accounting_is_late(scheduler: SlurmScheduler, prompt: Any) -> None:
     """A job that has just been taken in, or has just ended, is not in sacct yet."""
     job = prompt.submit()
     told = [prompt.says(f"sacct -n -P -X -j {job} -o State")]
-    slurm.advance(1.5)
-    slurm.finish(job)
+    scheduler.advance(1.5)
+    scheduler.finish(job)
     told.append(prompt.says(f"sacct -n -P -X -j {job} -o State"))
-    slurm.advance(1.5)
+    scheduler.advance(1.5)
     told.append(prompt.says(f"sacct -n -P -X -j {job} -o State"))
 
     assert ["", "PENDING\n", "COMPLETED\n"] == told

@@ -8,7 +8,7 @@ from slurm_careless import Careless, Mistake
 
 from drover.testing.scheduler import ScriptedContext, SlurmScheduler
 from drover.testing.scheduler._gate import Gate
-from drover.testing.scheduler.slurm.trials import CANCEL, SUBMIT, TRIALS, Stage
+from drover.testing.scheduler.slurm.trials import CANCEL, KILL_CLIENT, SUBMIT, TRIALS, Stage
 
 LOOK_S = 10.0
 
@@ -42,6 +42,10 @@ FOOLED = {
     "node_lost": Mistake.BELIEVES_ACCOUNTING,
     "preempted": Mistake.BELIEVES_ACCOUNTING,
     "no_output": Mistake.BELIEVES_ACCOUNTING,
+    "requeued": Mistake.LOCAL_TIME,
+    "preempted_for_good": Mistake.BELIEVES_ACCOUNTING,
+    "client_killed_at_the_submission": Mistake.REMEMBERS_NOTHING,
+    "client_killed_meanwhile": Mistake.REMEMBERS_NOTHING,
     "completing_for_long": Mistake.UNKNOWN_IS_DONE,
     "strange_neighbour": Mistake.STRICT_WORDS,
     "answer_lost": Mistake.SUBMITS_AGAIN,
@@ -92,6 +96,8 @@ def test_a_trial_fools_a_careless_client(
         for step in trial.play(stage):
             if step is SUBMIT:
                 client.act(client.submit)
+            elif step is KILL_CLIENT:
+                client.act(client.die)
             elif step is CANCEL:
                 client.act(client.cancel)
             else:

@@ -9,6 +9,7 @@ from drover.testing.scheduler import _faults as faults
 from drover.testing.scheduler._calls import Call, Reply, Row
 from drover.testing.scheduler._context import ScriptedContext
 from drover.testing.scheduler._faults import Fault, Faults, Planned
+from drover.testing.scheduler._gate import Gate
 from drover.testing.scheduler._programs import ScriptedPrograms
 from drover.testing.scheduler._scheduler import Heard, Scheduler
 from drover.testing.scheduler._weather import Weather
@@ -18,6 +19,7 @@ __all__ = [
     "Call",
     "Fault",
     "Faults",
+    "Gate",
     "Heard",
     "Planned",
     "Reply",

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 from drover.testing._clock import SystemClock
 from drover.testing.scheduler._programs import ScriptedPrograms
@@ -28,8 +29,11 @@ def main(arguments: list[str]) -> int:
         if options.command:
             environment = {**os.environ, "PATH": programs.path}
             return subprocess.run(options.command, env=environment, check=False).returncode
+        over = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: over.set())
         print(f"export PATH={programs.folder}:$PATH", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        over.wait()
     return 0
 
 

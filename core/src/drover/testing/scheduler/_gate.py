@@ -53,6 +53,10 @@ class Gate:
                 raise TimeoutError(f"the command was started {self.starts} times, not {number}")
             time.sleep(POLL_S)
 
+    def give_up(self) -> None:
+        """Expect nothing more of those that wait: they were killed."""
+        self._out.update(self.pids)
+
     def leave(self, code: int = 0) -> None:
         """Let one end with an exit code.
 

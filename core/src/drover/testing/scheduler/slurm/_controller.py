@@ -72,6 +72,7 @@ class Controller(Life):
         jobs = self.jobs()
         waiting = [job for job in jobs if job.state is State.PENDING and not job.flags]
         waiting.sort(key=lambda job: (-job.priority, job.serial))
+        room = planning.Room(jobs, self.site)
         blocked = False
         for job in waiting:
             reason = planning.reason_to_wait(job, jobs, self.site, at)
@@ -82,8 +83,7 @@ class Controller(Life):
             if not self._may_start(current, at):
                 self._set_reason(current, "None", at)
                 continue
-            blocked = self._start_some(current, at, blocked=blocked)
-            jobs = self.jobs()
+            blocked = self._start_some(current, at, room, blocked=blocked)
 
     def _may_start(self, job: Job, at: float) -> bool:
         """Tell whether a job that is eligible has been so for long enough."""
@@ -111,18 +111,21 @@ class Controller(Life):
             return job
         return self.memory.change(job, at, eligible_at=max(job.begin_at, at))
 
-    def _start_some(self, job: Job, at: float, *, blocked: bool) -> bool:
+    def _start_some(self, job: Job, at: float, room: planning.Room, *, blocked: bool) -> bool:
         """Start a job, or as many tasks of an array as fit; tell whether room ran out."""
         while True:
-            reason = planning.reason_to_wait(job, self.jobs(), self.site, at)
-            nodes = planning.place(job, self.jobs(), self.site)
-            if reason or blocked or nodes is None:
-                self._set_reason(job, reason or ("Priority" if blocked else "Resources"), at)
-                return blocked or (reason is None and nodes is None)
-            tasks = job.waiting
+            nodes = None if blocked else room.place(job)
+            if room.is_throttled(job):
+                self._set_reason(job, "JobArrayTaskLimit", at)
+                return blocked
+            if nodes is None:
+                self._set_reason(job, "Priority" if blocked else "Resources", at)
+                return True
+            is_last = len(job.waiting) < 2
+            room.occupy(job, nodes)
             self.begin(job, at, nodes)
-            if len(tasks) < 2:
-                return False
+            if is_last:
+                return blocked
             job = self.memory.now(job) or job
 
     def begin(self, job: Job, at: float, nodes: tuple[str, ...] | None = None) -> Job:
@@ -130,7 +133,8 @@ class Controller(Life):
         if job.waiting:
             job = self.memory.split(job, job.waiting[0], at)
         if nodes is None:
-            nodes = planning.place(job, self.jobs(), self.site) or self.site.nodes[: job.node_count]
+            room = planning.Room(self.jobs(), self.site)
+            nodes = room.place(job) or self.site.nodes[: job.node_count]
         job = self.memory.change(
             job, at, state=State.RUNNING, reason="None", start_at=at, nodes=nodes, end_at=None,
             eligible_at=at if job.eligible_at is None else job.eligible_at,

@@ -118,6 +118,7 @@ def partition_lines(partition: Partition, site: SlurmSite) -> list[str]:
     default = "YES" if partition is site.partitions[0] else "NO"
     count, cpus = len(site.nodes), len(site.nodes) * site.cpus
     memory = size_text(count * site.memory_mb)
+    gres = "".join(f",gres/{name}={amount * count}" for name, amount in site.gres.items())
     standard = "NONE" if partition.default_time_s is None else _limit(partition.default_time_s)
     return [
         f"PartitionName={partition.name}",
@@ -129,7 +130,10 @@ def partition_lines(partition: Partition, site: SlurmSite) -> list[str]:
             "MaxCPUsPerNode=UNLIMITED"
         ),
         f"Nodes={fold_hosts(site.nodes)}",
-        "PriorityJobFactor=1 PriorityTier=1 RootOnly=NO ReqResv=NO OverSubscribe=NO",
+        (
+            f"PriorityJobFactor=1 PriorityTier={partition.tier} RootOnly=NO ReqResv=NO "
+            "OverSubscribe=NO"
+        ),
         "OverTimeLimit=NONE PreemptMode=OFF",
         (
             f"State={'UP' if partition.is_up else 'DOWN'} TotalCPUs={cpus} TotalNodes={count} "
@@ -137,7 +141,7 @@ def partition_lines(partition: Partition, site: SlurmSite) -> list[str]:
         ),
         "JobDefaults=(null)",
         "DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED",
-        f"TRES=cpu={cpus},mem={memory},node={count},billing={cpus}",
+        f"TRES=cpu={cpus},mem={memory},node={count},billing={cpus}{gres}",
     ]
 
 
@@ -159,7 +163,7 @@ def node_lines(node: str, jobs: list[Job], site: SlurmSite) -> list[str]:
         f"CPUAlloc={taken} CPUEfctv={site.cpus} CPUTot={site.cpus} CPULoad=0.00",
         f"AvailableFeatures={features}",
         f"ActiveFeatures={features}",
-        f"Gres={','.join(sorted(site.gres)) or '(null)'}",
+        f"Gres={','.join(f'{name}:{count}' for name, count in site.gres.items()) or '(null)'}",
         f"NodeAddr={node} NodeHostName={node} Version={site.version}",
         "OS=Linux ",
         (

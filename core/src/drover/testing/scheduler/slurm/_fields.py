@@ -152,7 +152,7 @@ def _waited(row: Shown) -> str:
 
 
 FIELDS: Final[Mapping[str, Callable[[Shown], str]]] = {
-    "account": lambda row: row.job.options.get("account", row.job.user),
+    "account": lambda row: row.job.account,
     "accruetime": lambda row: row.clock(row.job.eligible_at),
     "allocnodes": lambda row: row.site.host,
     "allocsid": _fixed("1"),

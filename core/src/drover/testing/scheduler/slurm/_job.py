@@ -59,6 +59,7 @@ class Job:
     work_dir: str = "/"
     submit_dir: str = "/"
 
+    account: str = ""
     partition: str = ""
     cpus: int = 1
     tasks: int = 1

@@ -194,7 +194,7 @@ def _name(line: Line) -> str:
 
 
 FIELDS: Final[Mapping[str, Callable[[Line], str]]] = {
-    "account": lambda line: line.job.options.get("account", line.job.user),
+    "account": lambda line: line.job.account,
     "admincomment": _fixed(""),
     "alloccpus": lambda line: str(line.job.cpus),
     "allocnodes": lambda line: str(len(line.job.nodes)),

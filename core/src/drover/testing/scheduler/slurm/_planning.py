@@ -136,17 +136,45 @@ def never_fits(job: Job, site: SlurmSite) -> bool:
     return job.node_count > len(site.nodes) or per_node > site.cpus
 
 
-def place(job: Job, others: Iterable[Job], site: SlurmSite) -> tuple[str, ...] | None:
-    """Choose nodes for a job; `None` if there is no room now."""
-    taken: Counter[str] = Counter()
-    for other in others:
-        if uses_nodes(other):
-            share = -(-other.cpus // max(1, len(other.nodes)))
-            whole = "exclusive" in other.options
-            taken.update(dict.fromkeys(other.nodes, site.cpus if whole else share))
-    per_node = site.cpus if "exclusive" in job.options else -(-job.cpus // job.node_count)
-    free = [node for node in site.nodes if taken[node] + per_node <= site.cpus]
-    return tuple(free[: job.node_count]) if len(free) >= job.node_count else None
+class Room:
+    """What is free on the nodes, kept up while jobs are started."""
+
+    def __init__(self, jobs: Iterable[Job], site: SlurmSite) -> None:
+        self._site: Final = site
+        self._taken: Final[Counter[str]] = Counter()
+        self._running: Final[Counter[int]] = Counter()
+        """By the id of an array: how many of its tasks run."""
+        for job in jobs:
+            if uses_nodes(job):
+                self.occupy(job, job.nodes)
+
+    def occupy(self, job: Job, nodes: tuple[str, ...]) -> None:
+        """Take what a job uses."""
+        for node in nodes:
+            self._taken[node] += self._share(job, len(nodes))
+        if job.array is not None:
+            self._running[job.base_id] += 1
+
+    def _share(self, job: Job, nodes: int) -> int:
+        return self._site.cpus if "exclusive" in job.options else -(-job.cpus // max(1, nodes))
+
+    def place(self, job: Job) -> tuple[str, ...] | None:
+        """Choose nodes for a job; `None` if there is no room now."""
+        share = self._share(job, job.node_count)
+        chosen: list[str] = []
+        for node in self._site.nodes:
+            if self._taken[node] + share <= self._site.cpus:
+                chosen.append(node)
+                if len(chosen) == job.node_count:
+                    return tuple(chosen)
+        return None
+
+    def is_throttled(self, job: Job) -> bool:
+        """Tell whether as many tasks of its array run as may."""
+        array = job.array
+        if array is None or not array.throttle:
+            return False
+        return self._running[job.base_id] >= array.throttle
 
 
 def reason_to_wait(job: Job, others: list[Job], site: SlurmSite, now: float) -> str | None:
@@ -166,17 +194,4 @@ def reason_to_wait(job: Job, others: list[Job], site: SlurmSite, now: float) -> 
         return "DependencyNeverSatisfied" if met is Met.NEVER else "Dependency"
     if never_fits(job, site):
         return "PartitionConfig"
-    if _is_throttled(job, others):
-        return "JobArrayTaskLimit"
     return None
-
-
-def _is_throttled(job: Job, others: list[Job]) -> bool:
-    array = job.array
-    if array is None or not array.throttle:
-        return False
-    running = sum(
-        other.array is not None and other.base_id == job.base_id and uses_nodes(other)
-        for other in others
-    )
-    return running >= array.throttle

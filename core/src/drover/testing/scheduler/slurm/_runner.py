@@ -118,7 +118,7 @@ def variables(job: Job, controller: Controller) -> dict[str, str]:
         "SLURM_CPUS_ON_NODE": str(per_node),
         "SLURM_GTIDS": "0",
         "SLURM_JOBID": str(job.job_id),
-        "SLURM_JOB_ACCOUNT": job.options.get("account", job.user),
+        "SLURM_JOB_ACCOUNT": job.account,
         "SLURM_JOB_CPUS_PER_NODE": f"{per_node}{many}",
         "SLURM_JOB_GID": str(job.gid),
         "SLURM_JOB_ID": str(job.job_id),

@@ -231,7 +231,7 @@ def _change(controller: Controller, call: Call, job: Job, values: dict[str, str]
             case "throttle":
                 if job.array is not None:
                     facts["array"] = evolve(job.array, throttle=int(value))
-            case "name" | "comment" | "partition" | "dependency":
+            case "name" | "comment" | "partition" | "dependency" | "account":
                 facts[field] = value
             case _:
                 options[field] = value

@@ -57,7 +57,7 @@ def _default_time(group: Group) -> str:
 
 
 def _gres(group: Group) -> str:
-    return ",".join(sorted(group.site.gres)) or "(null)"
+    return ",".join(f"{name}:{count}" for name, count in group.site.gres.items()) or "(null)"
 
 
 FIELDS: Final[Mapping[str, Callable[[Group], str]]] = {
@@ -118,6 +118,13 @@ _LETTERS: Final[Mapping[str, tuple[str, str]]] = {
     "V": ("cluster", "CLUSTER"),
     "w": ("weight", "WEIGHT"),
 }
+_OF_PARTITIONS: Final = frozenset(
+    {
+        "available", "defaulttime", "groups", "oversubscribe", "partition", "partitionname",
+        "root", "size", "time",
+    }
+)  # fmt: skip
+"""Without any of these, nodes of several partitions are listed once."""
 _USUAL: Final = "%9P %.5a %.10l %.6D %.6t %N"
 _BY_NODE: Final = "%9N %.6D %.9P %6t"
 
@@ -194,7 +201,8 @@ def _groups(controller: Controller, call: Call, line: Parsed, fields: set[str]) 
     nodes = set(expand_hosts(line.get("nodes"))) if line.has("nodes") else set(site.nodes)
     states = {word.lower() for word in line.items("states")}
     found: list[Group] = []
-    for partition in site.partitions:
+    apart = not fields.isdisjoint(_OF_PARTITIONS)
+    for partition in site.partitions if apart or wanted else site.partitions[:1]:
         if wanted and partition.name not in wanted:
             continue
         alike: dict[tuple[str, str], list[tuple[str, int]]] = {}
@@ -202,9 +210,9 @@ def _groups(controller: Controller, call: Call, line: Parsed, fields: set[str]) 
             state, taken = node_state(node, jobs, site)
             if states and not states & {state, _SHORT[state]}:
                 continue
-            apart = node if line.has("Node") else ""
+            alone = node if line.has("Node") else ""
             together = "" if not fields & {"statecompact", "statelong"} else state
-            alike.setdefault((together, apart), []).append((node, taken))
+            alike.setdefault((together, alone), []).append((node, taken))
         for members in alike.values():
             names = tuple(node for node, _ in members)
             state = node_state(names[0], jobs, site)[0]

@@ -13,6 +13,13 @@ class Partition:
     max_time_s: float | None = None
     default_time_s: float | None = 3600.0
     is_up: bool = True
+    tier: int = 1
+    """Jobs of a higher one go first."""
+
+    @property
+    def usual_time_s(self) -> float | None:
+        """Give the limit of a job that asks for none."""
+        return self.max_time_s if self.default_time_s is None else self.default_time_s
 
 
 @frozen(kw_only=True)
@@ -37,6 +44,8 @@ class SlurmSite:
     reservations: frozenset[str] = frozenset()
     accounts: frozenset[str] | None = None
     """`None`: accounts are not enforced, any will do."""
+    default_account: str = ""
+    """Of a job that names none. "": called like the user."""
     qos: frozenset[str] = frozenset({"normal"})
     partitions: tuple[Partition, ...] = (Partition(name="main"),)
     """The first is the default one."""

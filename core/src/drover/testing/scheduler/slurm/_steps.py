@@ -66,6 +66,7 @@ class Steps(Scheduler):
             given: dict[str, Any] = {
                 "user": self.user,
                 "uid": self.uid,
+                "account": self.user,
                 "submit_at": now,
                 "partition": self.controller.site.partitions[0].name,
                 "job_id": self.controller.memory.new_id(),

@@ -81,6 +81,7 @@ def wished(controller: Controller, call: Call, options: Mapping[str, str]) -> di
         "options": dict(options),
         "work_dir": os.path.join(call.cwd, options.get("chdir", call.cwd)),  # noqa: PTH118
         "submit_dir": call.cwd,
+        "account": options.get("account", site.default_account or call.user),
         "partition": options.get("partition", site.partitions[0].name),
         "tasks": tasks,
         "cpus": max(tasks * (numbers["cpus-per-task"] or 1), nodes),
@@ -134,7 +135,7 @@ def _nodes(text: str) -> int:
 def _time_limit(options: Mapping[str, str], site: SlurmSite) -> float | None:
     partition = site.partition(options.get("partition", site.partitions[0].name))
     if "time" not in options:
-        return partition.default_time_s if partition else None
+        return partition.usual_time_s if partition else None
     seconds = read_length(options["time"])
     if seconds is None:
         raise bad("time")
@@ -192,7 +193,7 @@ def _check_names(options: Mapping[str, str], site: SlurmSite) -> None:
     if name is not None and any(site.partition(one) is None for one in name.split(",")):
         told = f"sbatch: error: invalid partition specified: {name}\n"
         raise failed("Invalid partition name specified", told)
-    if site.accounts is not None and options.get("account", "") not in site.accounts:
+    if site.accounts is not None and _account(options, site) not in site.accounts:
         raise failed("Invalid account or account/partition combination specified")
     if "qos" in options and options["qos"] not in site.qos:
         raise failed("Invalid qos specification")
@@ -208,6 +209,10 @@ def _check_names(options: Mapping[str, str], site: SlurmSite) -> None:
         raise failed("Invalid license specification")
     if set(re.findall(r"[A-Za-z_]\w*", options.get("constraint", ""))) - site.features:
         raise failed("Invalid feature specification")
+
+
+def _account(options: Mapping[str, str], site: SlurmSite) -> str:
+    return options.get("account", site.default_account)
 
 
 _GPU_OPTIONS: Final = ("gpus", "gpus-per-node", "gpus-per-task", "gpus-per-socket")

@@ -5,6 +5,7 @@ from drover.testing.scheduler.slurm.trials._stage import (
     LONG_S,
     LOST,
     POLLS_S,
+    SHORT_S,
     SUBMIT,
     Play,
     Stage,
@@ -31,7 +32,7 @@ def empty_listings(stage: Stage) -> Play:
     yield SUBMIT
     stage.start()
     empty = stage.slurm.faults.add("*", faults.say_nothing(), times=None)
-    yield POLLS_S
+    yield SHORT_S
     empty.end()
     stage.end()
     yield LONG_S
@@ -43,7 +44,7 @@ def cut_listings(stage: Stage) -> Play:
     yield SUBMIT
     stage.start()
     cut = stage.slurm.faults.add("squeue", faults.cut(-9), times=None)
-    yield POLLS_S
+    yield SHORT_S
     cut.end()
     stage.end()
     yield LONG_S

@@ -11,6 +11,7 @@ from drover.testing.scheduler.slurm.trials._stage import (
     SUBMIT,
     Play,
     Stage,
+    Truth,
     trial,
     truth,
 )
@@ -31,7 +32,7 @@ def cancel_in_an_outage(stage: Stage) -> Play:
     yield LONG_S
 
 
-@trial(_CANCELLED)
+@trial(Truth(reasons=frozenset({Reason.CANCELLED}), may_be_open=True))
 def cancel_without_effect(stage: Stage) -> Play:
     """Scancel says nothing, and nothing happens."""
     stage.slurm.faults.add("scancel", faults.refuse("", 0))

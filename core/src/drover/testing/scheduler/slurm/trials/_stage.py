@@ -21,6 +21,8 @@ TIMED_OUT: Final = (
 )
 POLLS_S: Final = 120.0
 """Long enough for a client to look several times."""
+SHORT_S: Final = 30.0
+"""Shorter than a client's grace for what is not listed."""
 LONG_S: Final = 1800.0
 """Longer than a client's grace for what is not listed."""
 
@@ -30,10 +32,13 @@ class Step(Enum):
 
     SUBMIT = "submit"
     CANCEL = "cancel"
+    KILL_CLIENT = "kill client"
+    """With SIGKILL; another one takes over."""
 
 
 SUBMIT: Final = Step.SUBMIT
 CANCEL: Final = Step.CANCEL
+KILL_CLIENT: Final = Step.KILL_CLIENT
 Play = Iterator[Step | float]
 """Steps, and seconds to let pass."""
 
@@ -48,13 +53,15 @@ class Truth:
     """The exit code, where the reason is EXITED."""
     runs: int = 1
     """How often the command was started."""
+    may_be_open: bool = False
+    """Whether it is right as well that it has not ended."""
     shows: str = ""
     """The scheduler's own words that the user must get to see."""
 
     def accepts(self, reason: Reason | None, code: int | None) -> bool:
         """Tell whether an end is right; `None` for none."""
         if reason is None:
-            return not self.reasons
+            return self.may_be_open or not self.reasons
         return reason in self.reasons and (reason is not Reason.EXITED or code == self.code)
 
 
@@ -116,7 +123,7 @@ class Stage:
 
     def end(self, code: int = CODE) -> None:
         """Let the commands that run end, and wait until the controller has seen it."""
-        running = [job.native_id for job in self.mine if not job.state.has_ended]
+        running = [job.native_id for job in self.mine if job.state is State.RUNNING]
         for _ in range(self._inside):
             self.gate.leave(code)
         if self._inside:
@@ -145,7 +152,11 @@ class Stage:
         """Kill all that the jobs have started at once: no trap runs, nothing is recorded."""
         for job in self.mine:
             self.slurm.lose_processes(job.native_id)
+        self._killed()
+
+    def _killed(self) -> None:
         self._inside = 0
+        self.gate.give_up()
 
     def become(self, state: State, reason: str, exit_status: int, **facts: Any) -> None:
         """Let the controller say how the jobs ended, whatever really happened to them."""
@@ -167,7 +178,7 @@ class Stage:
         for one in which:
             self.slurm.cancel(one, uid=FOREIGN)
         self.slurm.until(lambda: all(self.slurm.job(one).shown == "CANCELLED" for one in which))
-        self._inside = 0
+        self._killed()
 
     def expire(self) -> None:
         """Let the time limits pass, and wait until the jobs are gone."""
@@ -175,12 +186,20 @@ class Stage:
         for one in which:
             self.slurm.expire(one)
         self.slurm.until(lambda: all(self.slurm.job(one).shown == "TIMEOUT" for one in which))
-        self._inside = 0
+        self._killed()
 
     def account(self, jobs: list[Job], **facts: Any) -> None:
         """Let accounting say something else of jobs."""
         for job in jobs:
             self.slurm.account(job, **facts)
+
+    def requeue(self) -> None:
+        """Let the controller put the jobs back, and wait until their processes are gone."""
+        which = [job.native_id for job in self.mine]
+        for one in which:
+            self.slurm.requeue(one)
+        self.slurm.until(lambda: all(self.slurm.job(one).shown == "PENDING" for one in which))
+        self._killed()
 
     def change(self, **facts: Any) -> None:
         """Change what the controller says of the jobs."""
@@ -199,6 +218,8 @@ class Trial:
     truth: Truth = field(factory=Truth)
     caller: Mapping[str, str] = field(factory=dict[str, str])
     """Variables that the client's own environment holds."""
+    fields: Mapping[str, Any] = field(factory=dict[str, Any])
+    """Fields of the specification that is submitted."""
 
 
 TRIALS: Final[dict[str, Trial]] = {}
@@ -206,12 +227,12 @@ TRIALS: Final[dict[str, Trial]] = {}
 
 
 def trial(
-    right: Truth | None = None, *, caller: Mapping[str, str] | None = None
+    right: Truth | None = None, *, caller: Mapping[str, str] | None = None, **fields: Any
 ) -> Callable[[Callable[[Stage], Play]], Callable[[Stage], Play]]:
     """Keep a play as a trial; its docstring says what happens."""
 
     def keep(play: Callable[[Stage], Play]) -> Callable[[Stage], Play]:
-        add(play.__name__, play.__doc__ or "", play, right, caller)
+        add(play.__name__, play.__doc__ or "", play, right, caller, **fields)
         return play
 
     return keep
@@ -223,10 +244,16 @@ def add(
     play: Callable[[Stage], Play],
     right: Truth | None = None,
     caller: Mapping[str, str] | None = None,
+    **fields: Any,
 ) -> None:
     """Keep a play as a trial."""
     TRIALS[name] = Trial(
-        name=name, what=what, play=play, truth=right or Truth(), caller=dict(caller or {})
+        name=name,
+        what=what,
+        play=play,
+        truth=right or Truth(),
+        caller=dict(caller or {}),
+        fields=fields,
     )
 
 
