@@ -298,7 +298,7 @@ DIALOGUES: Final[dict[str, str]] = {
         sinfo
         sinfo -h -o %P|%a|%l|%D|%t|%N|%c|%m|%G|%C|%L|%s
         sinfo -h -o %R|%A|%F|%T
-        sinfo -N -h
+        sinfo -N -h -p batch
         sinfo -h -p nope
         sinfo -h -O partitionname,nodes,statecompact,cpusstate,gres
         scontrol show partition short

@@ -133,6 +133,9 @@ class RealSide(Side):
 
     cluster: Any = field(kw_only=True)
 
+    def masked(self, text: str) -> str:
+        return super().masked(text).replace(str(self.cluster.folder), "{cluster}")
+
     def run(self, argv: list[str]) -> tuple[str, str, int]:
         path = f"{os.environ['PATH']}:/usr/sbin"
         done = subprocess.run(
@@ -193,8 +196,8 @@ class ScriptedSide(Side):
         self.slurm.pass_time(0.1)
 
 
-def scripted(folder: Path) -> ScriptedSide:
-    """Make the scripted twin of that cluster."""
+def scripted(folder: Path, user: str = "root", uid: int = 0) -> ScriptedSide:
+    """Make the scripted twin of that cluster, which belongs to a user."""
     site = SlurmSite(
         cluster="drover",
         nodes=("node1", "node2"),
@@ -214,8 +217,9 @@ def scripted(folder: Path) -> ScriptedSide:
         ),
         max_array_size=10_001,
         kill_wait_s=5.0,
-        admins=frozenset({"root"}),
+        admins=frozenset({user}),
         host=os.uname().nodename,
         first_job_id=4001,
     )
-    return ScriptedSide(folder, slurm=SlurmScheduler(site, run_for_real=True, user="root", uid=0))
+    scheduler = SlurmScheduler(site, run_for_real=True, user=user, uid=uid)
+    return ScriptedSide(folder, slurm=scheduler)

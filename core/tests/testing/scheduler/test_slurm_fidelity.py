@@ -1,11 +1,15 @@
 """The scripted Slurm says what a real one said to the same words."""
 
+import getpass
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from slurm_dialogues import DIALOGUES, SCRIPTS
-from slurm_sides import Said, read, scripted
+from slurm_sides import OPTIONS, RealSide, Said, read, scripted
 
 RECORDED = Path(__file__).parent / "recorded"
 VERSIONS = sorted(path.name for path in RECORDED.iterdir())
@@ -20,6 +24,7 @@ _MASKS = (
     (r"RunTime=\S+", "RunTime=<length>"),
     (r"(munge|host|to):? ?\S*:\d+", r"\1 <host>"),
     (r"\bnode\d\b", "<node>"),
+    (r'"[^"]*munge[^"]*"', "<socket>"),
     # A task of an array that was split off has a number of its own.
     (r"JobId=\d+ ", "JobId=<number> "),
 )
@@ -56,3 +61,39 @@ def test_it_says_what_was_recorded(name: str, version: str, tmp_path: Path) -> N
         side.slurm.close()
 
     assert told(recorded) == told(said)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Give a real Slurm of the tests' own."""
+    from slurm_cluster import SlurmCluster, must_be_installed
+
+    must_be_installed()
+    with SlurmCluster(*OPTIONS, nodes=2) as made:
+        yield made
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if "daemon " in text else [])
+        for name, text in DIALOGUES.items()
+    ],
+)
+def test_it_says_what_a_real_one_says(name: str, cluster: Any, tmp_path: Path) -> None:
+    """What was recorded once must not be what was so once."""
+    folders = [tmp_path / "real", tmp_path / "scripted"]
+    for folder in folders:
+        folder.mkdir()
+        prepared(folder)
+    real = RealSide(folders[0], cluster=cluster)
+    real.clear()
+    said = real.have(DIALOGUES[name])
+    side = scripted(folders[1], getpass.getuser(), os.getuid())
+    try:
+        answers = side.have(DIALOGUES[name])
+    finally:
+        side.slurm.close()
+
+    assert told(said) == told(answers)

@@ -14,6 +14,8 @@ from drover.testing.scheduler._calls import Call, Reply, said
 from drover.testing.scheduler.slurm._grammar import SCANCEL, SCONTROL
 from drover.testing.scheduler.slurm._site import SlurmSite
 
+_DATABASE: Final = "127.0.0.1:6819"
+"""Where slurmdbd listens."""
 RESTORE: Final = (
     "*****************************************\n"
     "** RESTORE SLURMCTLD DAEMON TO SERVICE **\n"
@@ -107,7 +109,9 @@ def _sinfo(_call: Call, outage: _Outage, _site: SlurmSite) -> Reply:
 
 
 def _sacct(_call: Call, outage: _Outage, _site: SlurmSite) -> Reply:
-    errors = outage.before("sacct", "REQUEST_PERSIST_INIT") + _persist(outage.why)
+    told = f"failed to send persistent connection init message to {_DATABASE}"
+    errors = outage.before("sacct", "REQUEST_PERSIST_INIT")
+    errors += f"sacct: error: slurm_persist_conn_open: {told}\n{_persist(outage.why)}"
     return said(errors=errors, code=1, took_s=outage.once_s)
 
 
@@ -175,21 +179,20 @@ _ANSWERS: Final[dict[str, Callable[[Call, _Outage, SlurmSite], Reply]]] = {
 
 def no_accounting(condition: Condition, *, database_up: bool) -> Reply:
     """Answer `sacct` without slurmdbd, or with one that has lost its database."""
-    where = "127.0.0.1:6819"
     if condition is Condition.HUNG:
         return said(errors=_persist("Resource temporarily unavailable"), code=1, took_s=45.0)
     if condition is Condition.DOWN:
         why = "Connection refused"
         first = (
             "sacct: error: slurm_persist_conn_open_without_init: failed to open persistent "
-            f"connection to host:{where}: {why}\n"
+            f"connection to host:{_DATABASE}: {why}\n"
         )
         return said(errors=first + _persist(why), code=1)
     assert not database_up, "accounting is there"
     why = "Unable to connect to database"
     first = (
         "sacct: error: slurm_persist_conn_open: Something happened with the receiving/processing "
-        f"of the persistent connection init message to {where}: {why}\n"
+        f"of the persistent connection init message to {_DATABASE}: {why}\n"
     )
     return said(errors=first + _persist(why), code=1)
 
