@@ -1,10 +1,13 @@
 """Word that wrappers leave: it lets ends be seen without asking the scheduler more often."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+_YOUNG_NS: Final = 10**9
+"""More than a tick of any clock that file systems go by."""
 _LOOK_S: Final = 0.5
 """Between two looks at the folder: one stat(2) each, which a file server bears."""
 
@@ -57,8 +60,10 @@ class NewsReader:
             names = [path.name for path in self._folder.iterdir()]
         except OSError:
             return
-        # What comes while the names are read changes the time again.
-        self._seen_ns = changed_ns
+        # What comes while the names are read changes the time again, unless it comes in the same
+        # tick of the clock: a time that is young is not trusted.
+        is_old = time.time_ns() - changed_ns > _YOUNG_NS
+        self._seen_ns = changed_ns if is_old else -1
         if not names:
             return
         self._tell(sorted({name.rpartition(".")[0] for name in names}))

@@ -306,6 +306,8 @@ def read_listed_task(path: str, index: int) -> Json:
     try:
         with open(path, "rb") as file:
             head = json.loads(file.readline().decode("ascii"))
+            if not 0 <= index < len(head["members"]):
+                raise Unrun(f"{path} has no task {index}")
             for _ in range(index):
                 file.readline()
             line = file.readline()
