@@ -1,0 +1,146 @@
+"""What went wrong for users of other clients, played to the real engine and this backend.
+
+The plays are those of the scripted Slurm: jobs run for real, time is virtual, no cluster is there.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import drover
+from drover.models import Verb
+from drover.testing import BackendDriver, FakeClock
+from drover.testing.scheduler import ScriptedContext, SlurmScheduler
+from drover.testing.scheduler._gate import Gate
+from drover.testing.scheduler.slurm.trials import CANCEL, SUBMIT, TRIALS, Stage, Trial
+from drover_slurm import SlurmBackend
+
+DEFECTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "what a listing leaves out is taken for finished": (
+        "missing_from_a_listing", "empty_listings", "cut_listings", "not_listed_yet",
+        "purged_unseen", "stale_listings", "gone_without_a_word",
+    ),
+    "a query that failed is taken for an answer": (
+        "controller_away", "munge_down", "squeue_hangs", "commands_missing",
+    ),
+    "one row that cannot be read freezes all jobs": (
+        "wild_neighbours", "strange_neighbour", "reason_of_many_words", "repeated_rows",
+        "shuffled_rows",
+    ),
+    "a word that nobody expected is taken for an end, or for none": (
+        *(name for name in TRIALS if name.startswith("shows_")), "completing_for_long",
+        "cancelled_by_another", "cancelled_while_waiting",
+    ),
+    "a job that dies by Slurm's hand is waited for without end, or told as an exit": (
+        "out_of_memory", "time_limit", "node_lost", "preempted", "no_output",
+    ),
+    "a submission whose answer was lost is made again, and runs twice": (
+        "answer_lost", "failure_reported_falsely", "sbatch_killed", "answer_cut",
+        "controller_hangs", "accepted_late", "request_lost",
+    ),
+    "accounting that is absent, late or wrong decides": (
+        "no_accounting", "accounting_down", "accounting_hangs", "accounting_lies",
+        "accounting_half", "step_says_otherwise", "mangled_code", "another_zone",
+    ),
+    "a limit on submitted jobs is taken for a failure of the job": (
+        "submit_limit", "job_count_limit",
+    ),
+    "a cancel is believed because scancel said nothing": (
+        "cancel_in_an_outage", "cancel_without_effect", "cancel_too_late",
+    ),
+    "an id that was handed out again is taken for the job": (
+        "id_handed_out_again", "old_job_of_the_same_id", "refused_with_a_record",
+    ),
+    "the caller's own variables change formats, clusters and jobs": ("habits",),
+    "a held job waits and nobody is told": ("held_by_an_administrator", "launch_failed_held"),
+    "noise and bytes that are no text stop the reader": ("noise", "bad_bytes"),
+}  # fmt: skip
+CASES: Final = [(says, name) for says, names in DEFECTS.items() for name in names]
+
+
+@pytest.fixture
+def slurm() -> Iterator[SlurmScheduler]:
+    """Give a cluster whose jobs run for real, when they are told."""
+    # Accounting is searched for what was submitted of late, by the machine's own clock.
+    with SlurmScheduler(run_for_real=True, auto=False, clock=FakeClock(now=time.time())) as made:
+        yield made
+
+
+@pytest.fixture
+def driver(slurm: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
+    """Give an engine on it."""
+
+    def factory(context: Any) -> SlurmBackend:
+        return SlurmBackend(ScriptedContext.in_place_of(context, slurm))
+
+    made = BackendDriver(tmp_path / "home", slurm, factory, name="slurm")
+    yield made
+    made.check_replay()
+    made.close()
+
+
+def play(trial: Trial, stage: Stage, driver: BackendDriver) -> drover.Job:
+    """Play a trial to its end; gives the job."""
+    jobs: list[drover.Job] = []
+    for step in trial.play(stage):
+        if step is SUBMIT:
+            made = driver.session.submit(stage.gate.argv)
+            assert isinstance(made, drover.Job)
+            jobs.append(made)
+            driver.settle()
+        elif step is CANCEL:
+            driver.session.ask(jobs, Verb.CANCEL, timeout=0.0)
+            driver.settle()
+        else:
+            assert isinstance(step, float)
+            driver.advance(step)
+    return jobs[0]
+
+
+def test_every_play_is_of_a_defect() -> None:
+    """A play without a name is one that nobody looks for; a name without a play proves nothing."""
+    assert sorted(TRIALS) == sorted(name for _, name in CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[name for _, name in CASES])
+def test_a_defect_of_others_is_not_ours(
+    case: tuple[str, str],
+    slurm: SlurmScheduler,
+    driver: BackendDriver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end is the true one, the command ran as often as it should, and the user sees why."""
+    says, name = case
+    trial = TRIALS[name]
+    for variable, value in trial.caller.items():
+        monkeypatch.setenv(variable, value)
+    gate = Gate(tmp_path / "gate")
+
+    job = play(trial, Stage(slurm, gate), driver)
+
+    told = f"{says}\n{driver.story([job.record])}"
+    outcome = job.outcome
+    reason, code = (outcome.reason, outcome.exit_code) if outcome else (None, None)
+    assert trial.truth.accepts(reason, code), told
+    assert trial.truth.runs == gate.starts, told
+    assert trial.truth.shows in str(job.record.native_state), told
+
+
+def test_a_thousand_jobs_are_asked_for_together(
+    slurm: SlurmScheduler, driver: BackendDriver
+) -> None:
+    """A question per job and poll is what brings controllers down."""
+    driver.session.submit_many([drover.JobSpec(argv=("true",), name=f"n{n}") for n in range(1000)])
+    driver.settle()
+    submitted = dict(slurm.load)
+    driver.advance(600.0)
+    asked = slurm.load
+
+    assert {"sbatch": 1} == {name: submitted[name] for name in ("sbatch",)}
+    questions = sum(asked.values()) - sum(submitted.values())
+    assert 5 <= questions <= 40
+    assert {"squeue"} == {call.name for call in slurm.heard()[sum(submitted.values()) :]}
