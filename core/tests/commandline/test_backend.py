@@ -9,8 +9,9 @@ import pytest
 from attrs import evolve
 from tiny import Bench, Reply
 
-from drover.commandline import Command, Talk, claims, converse
+from drover.commandline import Command, Talk, claims, converse, read_json
 from drover.commandline.backend import REST
+from drover.commandline.wrapper import CANCEL
 from drover.errors import UnreachableError
 from drover.models import (
     Answer,
@@ -388,20 +389,14 @@ def test_a_cancel_after_the_start_is_passed_on(bench: Bench) -> None:
     assert (Verdict.SIGNALLED, ("tdel", "1")) == (answer.verdict, bench.world.log[-1])
 
 
-def test_when_the_grace_is_over_it_is_killed_once(bench: Bench) -> None:
-    """The scheduler's own patience is not the user's."""
+def test_a_grace_is_left_for_the_wrapper(bench: Bench) -> None:
+    """The scheduler's own patience is not the user's, and it takes the wrapper along."""
     (attempt,) = place(bench, bench.attempt())
     claims.take(_made(bench.folder(attempt)), claims.Owner(native_id="1"))
+
     bench.backend.drover_control([bench.order(attempt, grace_s=5.0)])
-    asked = bench.world.log.count(("tdel", "1"))
 
-    look(bench, attempt)
-    assert asked == bench.world.log.count(("tdel", "1"))
-    bench.clock.advance(6.0)
-    look(bench, attempt)
-    look(bench, attempt)
-
-    assert asked + 1 == bench.world.log.count(("tdel", "1"))
+    assert {"grace_s": 5.0} == read_json(bench.folder(attempt) / CANCEL)
 
 
 def test_a_request_for_what_is_not_known_comes_too_late(bench: Bench) -> None:

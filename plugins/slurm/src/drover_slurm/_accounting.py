@@ -75,6 +75,8 @@ def read(reply: Completed) -> list[Account]:
         if any(words in reply.stderr for words in _OFF):
             raise AccountingOffError("sacct", "this cluster keeps no accounts")
         raise UnreachableError("sacct", said(reply))
+    if reply.stdout and not reply.stdout.endswith("\n"):
+        raise UnreachableError("sacct", "its answer was cut off")
     jobs: dict[str, list[dict[str, str]]] = {}
     steps: dict[str, list[dict[str, str]]] = {}
     for line in reply.stdout.splitlines():

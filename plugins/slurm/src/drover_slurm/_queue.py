@@ -41,6 +41,8 @@ def check(reply: Completed) -> None:
     if "error" in reply.stderr.lower() and not reply.stdout.strip():
         # It ends with 0 also where it could not ask.
         raise UnreachableError(reply.argv[0], said(reply))
+    if reply.stdout and not reply.stdout.endswith("\n"):
+        raise UnreachableError(reply.argv[0], "its answer was cut off")
 
 
 def said(reply: Completed) -> str:

@@ -229,6 +229,7 @@ def test_without_accounting_that_is_known() -> None:
         Reply("", "sacct: error: Unable to connect to database\n", 1),
         Reply("", "sacct: error: Problem talking to the database\n", 0),
         Reply("", "", 1),
+        Reply(line() + "\n" + line("8")[:20]),
     ):
         with pytest.raises(UnreachableError) as caught:
             _accounting.read(reply)

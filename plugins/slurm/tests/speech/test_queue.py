@@ -214,6 +214,15 @@ def test_an_error_beside_exit_code_0_says_nothing() -> None:
         _queue.read_list(Reply("", "slurm_load_jobs error: away", 0))
 
 
+@pytest.mark.parametrize("text", [line(), line("8") + "\n" + line()[:-3], "7"])
+def test_a_listing_that_was_cut_off_says_nothing(text: str) -> None:
+    """The job whose line is missing would be called gone."""
+    with pytest.raises(UnreachableError, match="cut off"):
+        _queue.read_list(Reply(text))
+    with pytest.raises(UnreachableError, match="cut off"):
+        _queue.read_details(Reply(text))
+
+
 def test_a_long_reply_in_another_form_is_no_empty_queue() -> None:
     """A site's wrapper around squeue may print what it likes."""
     with pytest.raises(UnreadableReplyError):
@@ -298,7 +307,7 @@ def test_ends(
 def test_no_noise_makes_a_row_of_another_key(lines: list[str]) -> None:
     """Whatever stands between them, our rows are ours and whole."""
     ours = [line("8"), line("9_[0-3]", "PENDING", "Resources")]
-    text = "\n".join([*lines, ours[0], *lines, ours[1], *lines])
+    text = "\n".join([*lines, ours[0], *lines, ours[1], *lines, ""])
 
     found = [row for row in _queue.read_list(Reply(text)) if row.key == "KEY"]
 
