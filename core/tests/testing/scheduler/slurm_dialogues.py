@@ -155,7 +155,7 @@ DIALOGUES: Final[dict[str, str]] = {
         until ok.sh: sacct -n -P -X -j {{F}} -o JobName
         sacct -n -P -D -j {{A}},{{B}},{{C}},{{D}},{{E}} --format={_KEPT}
         sacct -n -P -X -j {{A}} -o jobid,reqmem,alloctres,nnodes,ncpus,timelimit,workdir
-        sacct -n -P -X -j {{A}} -o timelimitraw,uid,group,reqcpus,allocnodes,cputimeraw,reqtres
+        sacct -n -P -X -j {{A}} -o timelimitraw,uid,group,reqcpus,allocnodes,reqtres
         sacct -n -p -X -j {{A}} -o jobid,state
         sacct -X -j {{A}}
         sacct -n -P -X --name=seven -S now-1minutes -o JobID,State
@@ -187,7 +187,7 @@ DIALOGUES: Final[dict[str, str]] = {
         until FAILED: squeue -h -r -t all -j {B}_1 -o %T
         squeue -h -t all -j {B}_2 -o %i|%F|%K|%T|%r
         until FAILED: sacct -n -P -X -j {B}_3 -o State
-        until FAILED: sacct -n -P -X -j {B}_2 -o State
+        until wrap|FAILED: sacct -n -P -X -j {B}_2 -o JobName,State
         sacct -n -P -X -j {B}_2 -o JobID,JobName,State,ExitCode
     """,
     "holds": """
