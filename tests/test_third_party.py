@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,32 @@ def test_a_plugin_that_was_just_begun_runs_a_job(
     place.run("drover", "engine", "stop")  # it knows the backends that were there when it began
 
     done = place.run("drover", "run", "--backend", "mine", "--", "sh", "-c", "echo new; exit 5")
+
+    assert (5, "new\n") == (done.returncode, done.stdout), done.stderr
+
+
+def test_a_batch_system_that_was_just_begun_runs_a_job(
+    place: Place,
+    build: Callable[[Path, Sequence[Path]], list[Path]],
+    tmp_path: Path,
+) -> None:
+    """The other template, too: its made-up commands are beside its tests."""
+    begun = place.run(
+        "drover", "plugin", "new", "spoken", "--kind", "commandline", "--into", str(tmp_path)
+    )
+    assert begun.returncode == 0, begun.stderr
+    (wheel,) = build(tmp_path / "dist", [tmp_path / "drover-spoken"])
+    installed = place.run("python", "-m", "pip", "install", "--no-deps", str(wheel))
+    assert installed.returncode == 0, installed.stderr
+    place.run("drover", "engine", "stop")
+    programs = tmp_path / "drover-spoken/tests/bin"
+    variables = {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "FQ_HOME": str(tmp_path / "fq")
+    }  # fmt: skip
+
+    done = place.run(
+        "drover", "run", "--backend", "spoken", "--", "sh", "-c", "echo new; exit 5", **variables
+    )
 
     assert (5, "new\n") == (done.returncode, done.stdout), done.stderr
 

@@ -13,8 +13,8 @@ CORE = ROOT / "core"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/[!_]*/pyproject.toml"))
 STEMS = [path.name for path in PLUGINS]
 # What `drover plugin new` copies is held to the same rules, but is no plugin of ours.
-TEMPLATE = ROOT / "plugins/_template"
-FOLDERS = (ROOT, CORE, *PLUGINS, TEMPLATE)
+TEMPLATES = {"_template": "drover_template", "_commandline": "drover_skeleton"}
+FOLDERS = (ROOT, CORE, *PLUGINS, *(ROOT / "plugins" / name for name in TEMPLATES))
 DEFAULT = "local"
 GROUPS = ("drover.backends", "drover.plugins", "drover.commands")
 
@@ -102,8 +102,8 @@ def test_extras_name_every_plugin() -> None:
 
 def test_every_tool_looks_at_every_package() -> None:
     """A package that a tool does not know of is a package that nobody checks."""
-    packages = ["drover", *(f"drover_{stem}" for stem in STEMS), "drover_template"]
-    sources = ["core/src", *(f"plugins/{stem}/src" for stem in (*STEMS, "_template"))]
+    packages = ["drover", *(f"drover_{stem}" for stem in STEMS), *TEMPLATES.values()]
+    sources = ["core/src", *(f"plugins/{stem}/src" for stem in (*STEMS, *TEMPLATES))]
     contracts = {row["id"]: row for row in root_tool("importlinter")["contracts"]}
 
     assert packages == root_tool("importlinter")["root_packages"]

@@ -270,6 +270,20 @@ def test_the_template_is_renamed_everywhere(tmp_path: Path) -> None:
     assert "class MineBackend: ...\n" == (target / "src/drover_mine/__init__.py").read_text()
 
 
+def test_each_kind_of_plugin_is_begun_under_its_own_name(call: Any, tmp_path: Path) -> None:
+    """What is left of the template's name would be found by the wrong backend."""
+    for kind, stem in (("process", "template"), ("commandline", "skeleton")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        assert 0 == call("plugin", "new", "mine", "--kind", kind, "--into", str(folder)).exit_code
+        made = folder / "drover-mine"
+        text = (made / "pyproject.toml").read_text()
+        assert 'mine = "drover_mine:MineBackend"' in text
+        assert [] == [p for p in made.rglob("*.py") if f"drover_{stem}" in p.read_text()]
+    programs = tmp_path / "commandline/drover-mine/tests/bin"
+    assert ["fq", "fsub"] == sorted(p.name for p in programs.iterdir() if os.access(p, os.X_OK))
+
+
 def test_secrets_of_the_configuration_are_masked(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
