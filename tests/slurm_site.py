@@ -12,12 +12,12 @@ from typing import Any, Final, Self
 
 import pytest
 from attrs import frozen
+from slurm_cluster import SlurmCluster
 
 import drover
 from drover import Job, JobSpec, Outcome, Session
 from drover._store import process_started
 from drover.states import ENDED, State
-from slurm_cluster import SlurmCluster
 
 WAIT_S: Final = 60.0
 QUICK: Final = {"poll_s": 0.3, "idle_poll_s": 1.0, "settle_s": 5.0, "missing_grace_s": 10.0}
@@ -151,9 +151,7 @@ class Site:
         how = outcome.exit_code if outcome.signal is None else -outcome.signal
         return outcome.reason.value, how, self.runs(job)
 
-    def until(
-        self, condition: Callable[[], object], *jobs: Job, seconds: float = WAIT_S
-    ) -> None:
+    def until(self, condition: Callable[[], object], *jobs: Job, seconds: float = WAIT_S) -> None:
         """Poll for something; tell the story if it never comes."""
         ends = time.monotonic() + seconds
         while not condition():
@@ -225,6 +223,10 @@ def ends_of(site: Site, jobs: Sequence[Job], seconds: float) -> dict[str, tuple[
     found: dict[str, tuple[Any, ...]] = {}
     for job in jobs:
         outcome = job.outcome
-        how = (job.state.value, None) if outcome is None else (outcome.reason.value, outcome.exit_code)
+        how = (
+            (job.state.value, None)
+            if outcome is None
+            else (outcome.reason.value, outcome.exit_code)
+        )
         found[job.name] = (*how, site.runs(job))
     return found

@@ -1,4 +1,4 @@
-"""Any bytes in arguments, variables, names and paths reach a command on a real Slurm as they were."""
+"""Any bytes in arguments, variables, names and paths reach a command as they were."""
 
 import os
 from pathlib import Path
@@ -115,3 +115,15 @@ def test_a_folder_of_any_name_can_be_worked_in(site: Site) -> None:
 
     assert [0] * len(jobs) == [job.wait(0).exit_code for job in jobs]
     assert [told for _, told in expected] == [(f / "out").read_bytes() for f, _ in expected]
+
+
+def test_a_store_may_lie_anywhere(
+    slurm: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script and the log of a submission lie in the store, whose path Slurm is told."""
+    folder = tmp_path / text(b'it\'s "$HOME" 100%j \\n \xff')
+    with Site(slurm, folder, monkeypatch) as site:
+        jobs = site.submit_many(site.spec("echo said; exit 7", name=f"k{k}") for k in range(2))
+
+        assert [("EXITED", 7, 1)] * 2 == [site.told(job) for job in jobs]
+        assert ["said\n"] * 2 == [job.stdout.read() for job in jobs]

@@ -171,9 +171,6 @@ def test_a_job_that_slurm_lets_wait_for_ever_tells_why(slurm: SlurmCluster, site
     site = site_on(slurm)
     closed = site.submit(resources=Resources(queue="closed"))
     long = site.submit(resources=Resources(queue="short", wall_time="2h"))
-    gone = (
-        site.submit(native={"slurm": {"dependencies": True}}, after=[closed.id]) if False else None
-    )
 
     site.until(lambda: "PartitionDown" in closed.native_state, closed)
     site.until(lambda: "PartitionTimeLimit" in long.native_state, long)

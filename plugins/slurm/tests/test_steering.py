@@ -70,7 +70,7 @@ def test_term_reaches_the_command_once(slurm: SlurmCluster, site_on: Sites, verb
     job = site.submit(COUNTS)
     site.running(job)
     site.session.ask([job], verb, timeout=0.5)
-    site.until(lambda: job.stdout.read(), job)
+    site.until(job.stdout.read, job)
     (site.work / "go").touch()
 
     assert 1 == site.end(job).exit_code

@@ -251,7 +251,8 @@ class Batches:
             try:
                 with path.open("rb") as file:
                     head: Any = json.loads(file.readline())
-                members = [(str(token), os.fspath(folder)) for token, folder in head["members"]]
+                rows: list[tuple[Any, Any]] = head["members"]
+                members = [(str(token), _path(folder)) for token, folder in rows]
                 label = str(head.get("label", ""))
                 struck = self._struck(path)
             except (OSError, ValueError, KeyError, TypeError):
@@ -278,6 +279,12 @@ def _text(task: Mapping[str, Any]) -> str:
         return orjson.dumps(task).decode("utf-8")
     except TypeError:
         return json.dumps(task)
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _shared_label(labels: Sequence[str]) -> str:

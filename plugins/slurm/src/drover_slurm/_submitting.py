@@ -69,8 +69,13 @@ def command(
 
 
 def _pattern(path: str) -> str:
-    """Write a path so that sbatch takes it as it is: `%` begins a replacement."""
-    return path.replace("\\", "\\\\").replace("%", "%%")
+    """Write a path so that sbatch takes it as it is.
+
+    `%` begins a replacement and is doubled; but a backslash anywhere turns all replacements off.
+
+    Source: sbatch(1), "filename pattern"; tried with Slurm 22.05.
+    """
+    return path.replace("\\", "\\\\") if "\\" in path else path.replace("%", "%%")
 
 
 def read(reply: Completed) -> Submission:

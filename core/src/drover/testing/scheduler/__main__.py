@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
             return subprocess.run(options.command, env=environment, check=False).returncode
         over = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: over.set())
+            signal.signal(number, lambda _number, _frame: over.set())
         print(f"export PATH={programs.folder}:$PATH", flush=True)
         over.wait()
     return 0
