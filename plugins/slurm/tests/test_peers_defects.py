@@ -1,6 +1,6 @@
-"""What went wrong for users of other clients, played to the real engine and this backend.
+"""What users of other clients wrote about, and the plays of it that this backend comes through.
 
-The plays are those of the scripted Slurm: jobs run for real, time is virtual, no cluster is there.
+`test_trials.py` plays them all: the real engine, jobs that run for real, virtual time, no cluster.
 """
 
 import time
@@ -11,11 +11,9 @@ from typing import Any, Final
 import pytest
 
 import drover
-from drover.models import Verb
 from drover.testing import BackendDriver, FakeClock
 from drover.testing.scheduler import ScriptedContext, SlurmScheduler
-from drover.testing.scheduler._gate import Gate
-from drover.testing.scheduler.slurm.trials import CANCEL, SUBMIT, TRIALS, Stage, Trial
+from drover.testing.scheduler.slurm.trials import TRIALS
 from drover_slurm import SlurmBackend
 
 DEFECTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -54,19 +52,34 @@ DEFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "an id that was handed out again is taken for the job": (
         "id_handed_out_again", "old_job_of_the_same_id", "refused_with_a_record",
     ),
+    "a client that dies loses its jobs, or hands them over again": (
+        "client_killed_at_the_submission", "client_killed_meanwhile",
+    ),
+    "a job that Slurm runs again is taken for another, or waited for in vain": (
+        "requeued", "preempted_for_good",
+    ),
     "the caller's own variables change formats, clusters and jobs": ("habits",),
     "a held job waits and nobody is told": ("held_by_an_administrator", "launch_failed_held"),
     "noise and bytes that are no text stop the reader": ("noise", "bad_bytes"),
 }  # fmt: skip
-CASES: Final = [(says, name) for says, names in DEFECTS.items() for name in names]
+
+
+def test_every_play_is_of_a_defect() -> None:
+    """A play without a name is one that nobody looks for."""
+    assert sorted(TRIALS) == sorted(name for names in DEFECTS.values() for name in names)
+
+
+@pytest.mark.parametrize("says", DEFECTS)
+def test_a_defect_has_its_plays(says: str) -> None:
+    """A name without a play proves nothing."""
+    assert DEFECTS[says]
+    assert set(DEFECTS[says]) <= set(TRIALS)
 
 
 @pytest.fixture
-def slurm() -> Iterator[SlurmScheduler]:
-    """Give a cluster whose jobs run for real, when they are told."""
-    # Accounting is searched for what was submitted of late, by the machine's own clock.
-    with SlurmScheduler(run_for_real=True, auto=False, clock=FakeClock(now=time.time())) as made:
-        yield made
+def slurm() -> SlurmScheduler:
+    """Give a cluster on which nothing starts."""
+    return SlurmScheduler(clock=FakeClock(now=time.time()))
 
 
 @pytest.fixture
@@ -80,54 +93,6 @@ def driver(slurm: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
     yield made
     made.check_replay()
     made.close()
-
-
-def play(trial: Trial, stage: Stage, driver: BackendDriver) -> drover.Job:
-    """Play a trial to its end; gives the job."""
-    jobs: list[drover.Job] = []
-    for step in trial.play(stage):
-        if step is SUBMIT:
-            made = driver.session.submit(stage.gate.argv)
-            assert isinstance(made, drover.Job)
-            jobs.append(made)
-            driver.settle()
-        elif step is CANCEL:
-            driver.session.ask(jobs, Verb.CANCEL, timeout=0.0)
-            driver.settle()
-        else:
-            assert isinstance(step, float)
-            driver.advance(step)
-    return jobs[0]
-
-
-def test_every_play_is_of_a_defect() -> None:
-    """A play without a name is one that nobody looks for; a name without a play proves nothing."""
-    assert sorted(TRIALS) == sorted(name for _, name in CASES)
-
-
-@pytest.mark.parametrize("case", CASES, ids=[name for _, name in CASES])
-def test_a_defect_of_others_is_not_ours(
-    case: tuple[str, str],
-    slurm: SlurmScheduler,
-    driver: BackendDriver,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The end is the true one, the command ran as often as it should, and the user sees why."""
-    says, name = case
-    trial = TRIALS[name]
-    for variable, value in trial.caller.items():
-        monkeypatch.setenv(variable, value)
-    gate = Gate(tmp_path / "gate")
-
-    job = play(trial, Stage(slurm, gate), driver)
-
-    told = f"{says}\n{driver.story([job.record])}"
-    outcome = job.outcome
-    reason, code = (outcome.reason, outcome.exit_code) if outcome else (None, None)
-    assert trial.truth.accepts(reason, code), told
-    assert trial.truth.runs == gate.starts, told
-    assert trial.truth.shows in str(job.record.native_state), told
 
 
 def test_a_thousand_jobs_are_asked_for_together(
