@@ -33,6 +33,8 @@ nox.options.download_python = "never"
 # What the sessions `wheels`, `alone` and `slurm` are there for is left to them.
 SOURCES_ONLY = "not venv and not alone"
 NO_SLURM = f"{SOURCES_ONLY} and not slurm"
+# What can differ from one Python to the next; how processes get along cannot.
+WHERE_PYTHON_COUNTS = ("core/tests", "plugins")
 # What can differ between sources and wheels; the pure floors of the core cannot.
 AS_INSTALLED = ("core/tests/cli", "plugins", "tests")
 TESTING = (
@@ -113,8 +115,13 @@ def floors(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
-    marks = NO_SLURM if session.python == HERE else f"{NO_SLURM} and not slow"
-    session.run("python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks, *session.posargs)
+    marks, folders = NO_SLURM, ()
+    if session.python != HERE:
+        marks, folders = f"{NO_SLURM} and not slow", WHERE_PYTHON_COUNTS
+    session.run(
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks,
+        *(session.posargs or folders),
+    )  # fmt: skip
 
 
 @nox.session
@@ -122,7 +129,8 @@ def slurm(session: nox.Session) -> None:
     """Run what needs a real Slurm; where clusters/slurm/install was not run, skip it loudly."""
     _install_sources(session, *TESTING)
     session.run(
-        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", f"{SOURCES_ONLY} and slurm",
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME,
+        "-m", f"{SOURCES_ONLY} and slurm and not thorough",
         *session.posargs,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The backend keeps what it declares, on a real Slurm with accounting and on one without."""
+"""The backend keeps what it declares, on a real Slurm with accounting."""
 
 from collections.abc import Iterator
 
@@ -21,14 +21,6 @@ def with_accounting(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="class")
-def without_accounting(slurm_bare: SlurmCluster) -> Iterator[None]:
-    """Point at a cluster that keeps none, and forgets ended jobs after seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", slurm_bare.environment["SLURM_CONF"])
-        yield
-
-
 @pytest.mark.slurm
 @pytest.mark.usefixtures("with_accounting")
 class TestWithAccounting(BackendConformance):
@@ -41,15 +33,3 @@ class TestWithAccounting(BackendConformance):
     def test_memory_limit(self) -> None:
         """A job over its memory is ended, and says why."""
         super().test_memory_limit()
-
-
-@pytest.mark.usefixtures("without_accounting")
-class TestBare(BackendConformance):
-    """Every check of drover's kit, once more."""
-
-    backend_name = "slurm"
-    backend_config = QUICK
-
-    @pytest.mark.skip(reason="this cluster enforces no memory limits, as many do not")
-    def test_memory_limit(self) -> None:
-        """Nobody ends a job over its memory here."""

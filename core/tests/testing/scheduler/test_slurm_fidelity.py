@@ -74,13 +74,8 @@ def cluster() -> Iterator[Any]:
 
 
 @pytest.mark.slurm
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if "daemon " in text else [])
-        for name, text in DIALOGUES.items()
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", DIALOGUES)
 def test_it_says_what_a_real_one_says(name: str, cluster: Any, tmp_path: Path) -> None:
     """What was recorded once must not be what was so once."""
     folders = [tmp_path / "real", tmp_path / "scripted"]
