@@ -86,6 +86,7 @@ class CommandLineBackend:
     def drover_start(self) -> bool:
         """Learn what is special about the site, and listen to what wrappers tell."""
         converse(self.context, self.scheduler.start())
+        self.batches.settings = self.scheduler.settings
         self._news.start()
         return True
 

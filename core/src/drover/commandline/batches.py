@@ -104,7 +104,8 @@ class Batches:
 
     def __init__(self, folder: Path, settings: TaskSettings) -> None:
         self._folder = folder
-        self._settings = settings
+        self.settings = settings
+        """May be set anew when more is known of the site; what was written stays as it is."""
         self._places: dict[str, Place] = {}
         self._left: dict[str, set[str]] = {}
         """By key, the tokens that were not forgotten."""
@@ -150,7 +151,7 @@ class Batches:
     def _lines(
         self, label: str, attempts: Sequence[Attempt], folders: Sequence[str]
     ) -> Iterator[str]:
-        settings = self._settings
+        settings = self.settings
         bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
         head = {
             "version": wrapper.VERSION,
@@ -170,7 +171,7 @@ class Batches:
 
     def _task(self, attempt: Attempt) -> dict[str, Any]:
         spec = attempt.spec
-        launcher = self._settings.launchers.get(spec.launcher or "", ())
+        launcher = self.settings.launchers.get(spec.launcher or "", ())
         task: dict[str, Any] = {
             "argv": [*launcher, *spec.argv],
             "cwd": spec.cwd,
@@ -197,7 +198,7 @@ class Batches:
                 }
                 for other in attempt.predecessors
             ]
-        if spec.resources.wall_time is not None and self._settings.keeps_wall_time:
+        if spec.resources.wall_time is not None and self.settings.keeps_wall_time:
             task["wall_time"] = spec.resources.wall_time
         for name in ("pre_launch", "post_launch"):
             if getattr(spec, name):

@@ -118,7 +118,7 @@ class Scheduler(Protocol):
     """
 
     settings: TaskSettings
-    """What its tasks have in common."""
+    """What its tasks have in common; may be set anew by `start`."""
     native_id: str
     """How a job names itself on its node, by variables in braces: `{SLURM_JOB_ID}`."""
     element_id: str

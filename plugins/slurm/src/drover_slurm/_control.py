@@ -12,7 +12,9 @@ from drover_slurm._queue import said
 
 MOST_IDS: Final = 1000
 """In one command: far below the limits on a command line."""
-_SHARED: Final = (signal.SIGTERM, signal.SIGSTOP, signal.SIGCONT)
+SHARED: Final = (signal.SIGTERM,)
+"""It goes to all processes of a job that is to end, where Slurm does not use control groups."""
+_TO_ALL: Final = (signal.SIGSTOP, signal.SIGCONT)
 
 Answers = dict[str, OrderAnswer]
 Target = tuple[str, Sequence[Order]]
@@ -24,6 +26,7 @@ def talk(
     known: Mapping[str, Known],
     rows: Mapping[str, Row | None],
     timeout_s: float,
+    shared: Sequence[int] = SHARED,
 ) -> Talk[Sequence[OrderAnswer]]:
     """Carry out orders whose jobs were just looked up.
 
@@ -32,6 +35,7 @@ def talk(
         known: Each job by its token.
         rows: The row of each job by its token, `None` if it is not there, or is another's.
         timeout_s: Of each command.
+        shared: Signals that the wrapper does not pass on.
     """
     answers: Answers = {}
     groups: dict[tuple[str, ...], list[Order]] = {}
@@ -41,7 +45,7 @@ def talk(
         if answer is not None:
             answers[order.request.id] = answer
         elif row is not None:
-            groups.setdefault(_words(order, row), []).append(order)
+            groups.setdefault(_words(order, row, shared), []).append(order)
     for words, group in groups.items():
         targets = _targets(group, known)
         for start in range(0, len(targets), MOST_IDS):
@@ -87,7 +91,7 @@ _COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
 }
 
 
-def _words(order: Order, row: Row) -> tuple[str, ...]:
+def _words(order: Order, row: Row, shared: Sequence[int]) -> tuple[str, ...]:
     """Say by which command an order is carried out, without the ids."""
     verb = order.request.verb
     if verb is Verb.RESUME and row.word.startswith("STOPPED"):
@@ -95,16 +99,16 @@ def _words(order: Order, row: Row) -> tuple[str, ...]:
     if verb in _COMMANDS:
         return _COMMANDS[verb]
     if verb is Verb.SIGNAL:
-        return _signal(order.request.signal or signal.SIGTERM)
+        return _signal(order.request.signal or signal.SIGTERM, shared)
     if row.phase is not Phase.RUNNING or row.is_leaving:
         return _COMMANDS[Verb.CANCEL]
     # Asked for KILL, Slurm sends TERM and waits; the wrapper kills at once.
-    return _signal(KILLER if verb is Verb.KILL else signal.SIGTERM)
+    return _signal(KILLER if verb is Verb.KILL else signal.SIGTERM, shared)
 
 
-def _signal(number: int) -> tuple[str, ...]:
-    """Signal a job. The batch shell alone passes it on; what ends or stops goes to all."""
-    reach = "--full" if number in _SHARED else "--batch"
+def _signal(number: int, shared: Sequence[int] = ()) -> tuple[str, ...]:
+    """Signal a job: our wrapper, which passes it on, or all its processes."""
+    reach = "--full" if number in (*shared, *_TO_ALL) else "--batch"
     return ("scancel", f"--signal={int(number)}", reach)
 
 

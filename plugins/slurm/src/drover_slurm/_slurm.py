@@ -1,7 +1,6 @@
 """Slurm as a scheduler that is spoken to by its commands."""
 
 import getpass
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -42,6 +41,12 @@ _ACCOUNTS_LATE_S: Final = 5.0
 _ASK_AGAIN_S: Final = 600.0
 """Between two looks whether a cluster without accounting has got it."""
 _MOST_IDS: Final = 400
+_CGROUPS: Final = "proctrack/cgroup"
+"""There the TERM of scancel reaches only what slurmstepd itself has started: our wrapper.
+
+Source: proctrack_p_signal in proctrack_cgroup.c, "only signal slurm tasks unless signal is
+SIGKILL"; tried with 22.05, where `--full` reaches all of them in any case.
+"""
 _DAY_S: Final = 86400.0
 
 VERBS: Final = frozenset({
@@ -61,8 +66,7 @@ class Slurm:
     settings = TaskSettings(
         pass_env=("SLURM*", "CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES",
                   "ZE_AFFINITY_MASK", "TMPDIR"),
-        # It goes to every process of a job when the job is to end.
-        shared_signals=(signal.SIGTERM,),
+        shared_signals=_control.SHARED,
         launchers=LAUNCHERS,
     )  # fmt: skip
 
@@ -105,10 +109,13 @@ class Slurm:
         return self._limit
 
     def start(self) -> Talk[None]:
-        """Learn the cluster's limit on arrays."""
+        """Learn the cluster's limit on arrays, and whom its signals reach."""
         reply = yield _doctor.config_command()
         _queue.check(reply)
-        size = _doctor.read_config(reply).get("MaxArraySize", "")
+        config = _doctor.read_config(reply)
+        shared = () if config.get("ProctrackType") == _CGROUPS else _control.SHARED
+        self.settings = evolve(self.settings, shared_signals=shared)
+        size = config.get("MaxArraySize", "")
         if size.isdecimal():
             # The largest index is one less, and ours begin with 0.
             self._limit = max(1, min(_MOST_ELEMENTS, int(size)))
@@ -247,7 +254,8 @@ class Slurm:
         """Carry out requests on jobs that are what they were: ids are handed out again."""
         listing = Listing((yield from self._list()))
         rows = {token: listing.find(entry) for token, entry in known.items()}
-        return (yield from _control.talk(orders, known, rows, self._config.command_timeout_s))
+        shared, timeout_s = self.settings.shared_signals, self._config.command_timeout_s
+        return (yield from _control.talk(orders, known, rows, timeout_s, shared))
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""

@@ -89,6 +89,16 @@ def test_each_request_has_its_command(verb: Verb, phase: Phase, words: str) -> N
     assert (Verdict.SIGNALLED if verb.ends_job else Verdict.DONE) is answers["7"].verdict
 
 
+@pytest.mark.parametrize("verb", [Verb.TERMINATE, Verb.SIGNAL])
+def test_what_the_wrapper_passes_on_goes_to_the_wrapper(verb: Verb) -> None:
+    """Where it passes TERM on, a TERM to all processes would reach the command twice."""
+    one = order("7", verb, signal=15) if verb is Verb.SIGNAL else order("7", verb)
+    talk = _control.talk([one], jobs([one]), {one.attempt.token: row()}, 5.0, shared=())
+
+    _, asked = play(talk, Reply())
+    assert ["scancel --signal=15 --batch 7"] == [" ".join(command.argv) for command in asked]
+
+
 def test_stopped_by_a_signal_it_is_resumed_by_one() -> None:
     """`scontrol resume` knows only what `scontrol suspend` did."""
     there: dict[str, Row | None] = {"token-7": row(Phase.SUSPENDED, "STOPPED")}

@@ -46,6 +46,20 @@ def test_an_array_is_as_large_as_the_cluster_takes(size: str, most: int) -> None
     assert most == one.most_elements
 
 
+@pytest.mark.parametrize(
+    ("tracking", "shared"), [("linuxproc", [15]), ("pgid", [15]), ("cgroup", [])]
+)
+def test_whom_signals_reach_is_asked_of_the_cluster(tracking: str, shared: list[int]) -> None:
+    """With control groups the TERM of a cancel reaches the wrapper alone, and not the command."""
+    one = slurm()
+    play(
+        one.start(),
+        Reply(SITE["config"].stdout.replace("proctrack/linuxproc", f"proctrack/{tracking}")),
+    )
+
+    assert shared == list(one.settings.shared_signals)
+
+
 def test_a_start_without_a_controller_says_so() -> None:
     """The engine tries again; what it would take for granted may be wrong."""
     with pytest.raises(UnreachableError):
