@@ -21,6 +21,7 @@ from drover.models import (
     Retry,
     Source,
     Started,
+    Usage,
     Verb,
 )
 from drover.states import State
@@ -289,6 +290,25 @@ def test_what_accounting_cannot_know_is_no_news_where_the_record_knows_it() -> N
     outcomes = [judge(job(State.COMPLETING), [record, word]) for word in (accounting, by_it)]
 
     assert ["", "TIMEOUT"] == [outcome.message for outcome in outcomes if outcome]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "measured", "told"), [(5, 9, 9), (9, 5, 9), (None, 5, 5), (5, None, 5), (None,) * 3]
+)
+def test_the_peak_of_memory_is_the_larger_of_two(
+    sampled: int | None, measured: int | None, told: int | None
+) -> None:
+    """Slurm looks once a second, at half of what a job of a second had; it sees children, too."""
+    record = EndReport(
+        source=Source.EXIT_RECORD, at=1.0, exit_code=0, usage=Usage(max_rss_bytes=measured)
+    )
+    accounting = EndReport(
+        source=Source.ACCOUNTING, at=1.0, exit_code=0, usage=Usage(max_rss_bytes=sampled)
+    )
+
+    outcome = judge(job(State.COMPLETING), [record, accounting])
+    assert outcome is not None
+    assert told == outcome.usage.max_rss_bytes
 
 
 def test_of_one_instant_the_stop_counts() -> None:

@@ -94,7 +94,8 @@ def _merge_usage(first: Usage | None, second: Usage | None) -> Usage | None:
     return Usage(
         cpu_user_s=second.cpu_user_s if second.cpu_user_s is not None else first.cpu_user_s,
         cpu_system_s=second.cpu_system_s if second.cpu_system_s is not None else first.cpu_system_s,
-        max_rss_bytes=second.max_rss_bytes or first.max_rss_bytes,
+        # Schedulers look now and then, and miss the peak of a short job.
+        max_rss_bytes=max(first.max_rss_bytes or 0, second.max_rss_bytes or 0) or None,
         wall_s=first.wall_s if first.wall_s is not None else second.wall_s,
         host=first.host or second.host,
         nodes=second.nodes or first.nodes,
