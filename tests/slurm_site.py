@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import drover
 from drover import Job, JobSpec, Outcome, Session
 from drover._store import process_started
 from drover.states import ENDED, State
+from drover.testing import BackendConformance
 
 WAIT_S: Final = 60.0
 QUICK: Final = {"poll_s": 0.3, "idle_poll_s": 1.0, "settle_s": 5.0, "missing_grace_s": 10.0}
@@ -230,3 +232,15 @@ def ends_of(site: Site, jobs: Sequence[Job], seconds: float) -> dict[str, tuple[
         )
         found[job.name] = (*how, site.runs(job))
     return found
+
+
+class SlurmConformance(BackendConformance):
+    """Every check of drover's kit; a module that collects it points at a cluster."""
+
+    backend_name = "slurm"
+    backend_config = QUICK
+
+    def requeue_outside(self, name: str) -> None:
+        """Run a job again as an operator does."""
+        (job,) = (one for one in self.stage.session.jobs() if name in str(one.spec.argv))
+        subprocess.run(["scontrol", "requeue", str(job.native_id)], check=True)

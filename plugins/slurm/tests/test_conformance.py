@@ -1,20 +1,21 @@
-"""The backend keeps what it declares, on a real Slurm with accounting."""
+"""The backend keeps what it declares, on a real Slurm that keeps accounts."""
 
 from collections.abc import Iterator
 
 import pytest
 from slurm_cluster import SlurmCluster
-from slurm_site import QUICK
+from slurm_site import SlurmConformance
 
 from clusters.slurm import cgroups
-from drover.testing import BackendConformance
+
+OBSTACLE = cgroups.obstacle()
 
 
-# Of the class: the kit's own fixtures, which need the address, come before those of a test.
-@pytest.fixture(scope="class")
-def with_accounting(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Point at a cluster that keeps accounts, and memory limits where the machine can."""
-    name = "slurm_cgroups" if cgroups.obstacle() is None else "slurm"
+# Of the module: what clears the kit's stage needs the address, too.
+@pytest.fixture(scope="module", autouse=True)
+def _cluster(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Point at a cluster that keeps memory limits as well, where the machine can."""
+    name = "slurm_cgroups" if OBSTACLE is None else "slurm"
     cluster: SlurmCluster = request.getfixturevalue(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
@@ -22,14 +23,10 @@ def with_accounting(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.slurm
-@pytest.mark.usefixtures("with_accounting")
-class TestWithAccounting(BackendConformance):
+class TestConformance(SlurmConformance):
     """Every check of drover's kit."""
 
-    backend_name = "slurm"
-    backend_config = QUICK
-
-    @pytest.mark.skipif(cgroups.obstacle() is not None, reason=f"{cgroups.obstacle()}")
+    @pytest.mark.skipif(OBSTACLE is not None, reason=f"no memory limits here: {OBSTACLE}")
     def test_memory_limit(self) -> None:
         """A job over its memory is ended, and says why."""
         super().test_memory_limit()

@@ -16,6 +16,8 @@ from drover.testing._must_steer import SteerChecks
 from drover.testing._witness import shell, state_of
 
 _BURN: Final = "import time\nwhile time.process_time() < 0.3: pass\nx = bytearray(60_000_000)"
+_STANDING: Final = ("stopped", "disk-sleep")
+"""The second is what a process in a frozen control group shows."""
 _TICK: Final = 'while :; do echo . >>"$1"; sleep 0.02; done'
 
 
@@ -34,7 +36,7 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         self.until(job, "SUSPENDED", lambda: job.state is State.SUSPENDED)
         pid = self.stage.witness.starts(name)[-1]
         # A backend may say so before the kernel has stopped the last process.
-        self.until(job, "stopped", lambda: state_of(pid) == "stopped")
+        self.until(job, "stopped", lambda: state_of(pid) in _STANDING)
 
         before = ticks.stat().st_size
         assert self.ask(job, Verb.RESUME), self.story(job)
