@@ -45,6 +45,16 @@ def test_a_job_leaves_the_memory_and_stays_in_accounting(
     )
 
 
+def test_a_refused_submission_leaves_a_record(prompt: Any) -> None:
+    """Its id is used up, and a search by name finds a job that failed."""
+    refused = prompt("sbatch -J big --mem 1T", input=b"#!/bin/sh\n")
+
+    assert 1 == refused.returncode
+    assert "Requested node configuration is not available" in refused.stderr
+    assert "1|big|FAILED|BadConstraints\n" == prompt.says("squeue -h -t all -o", "%i|%j|%T|%r")
+    assert "2" == prompt.submit()
+
+
 def test_several_ids_hide_the_unknown_ones(prompt: Any) -> None:
     """`squeue -j` of several ids is silent about those that are gone: absence proves nothing."""
     job = prompt.submit()

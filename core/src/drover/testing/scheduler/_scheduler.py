@@ -5,7 +5,7 @@ import os
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final
@@ -19,6 +19,7 @@ from drover.testing.scheduler._faults import Faults
 from drover.testing.scheduler._time import Timeline
 from drover.testing.scheduler._weather import Weather
 
+LOG_LENGTH: Final = 10_000
 Command = Callable[[Call], Reply]
 
 
@@ -62,8 +63,10 @@ class Scheduler(ABC):
         self.faults: Final = Faults()
         self.weather = Weather()
         """What goes wrong by chance; nothing at first."""
-        self.log: Final[list[Heard]] = []
-        """Every command that was run, in order."""
+        self.log: Final[deque[Heard]] = deque(maxlen=LOG_LENGTH)
+        """The commands that were run, in order; of very many the last."""
+        self.load: Final[Counter[str]] = Counter()
+        """How many commands were run, by name."""
         self.lock: Final = threading.RLock()
         """Held while anything changes. Who looks at several things at once may take it."""
 
@@ -156,6 +159,7 @@ class Scheduler(ABC):
             )
             reply = self.faults.around(call, self._in_weather, self)
             self.log.append(Heard(call, reply))
+            self.load[call.name] += 1
             return reply
 
     def _in_weather(self, call: Call) -> Reply:
@@ -168,8 +172,3 @@ class Scheduler(ABC):
     def heard(self, command: str = "") -> list[Call]:
         """List the calls of one command, or all, oldest first."""
         return [entry.call for entry in self.log if command in ("", entry.call.name)]
-
-    @property
-    def load(self) -> Counter[str]:
-        """Count the commands that were run, by name."""
-        return Counter(entry.call.name for entry in self.log)

@@ -57,8 +57,6 @@ class Accounting:
     def __init__(self) -> None:
         self.lag_s = 1.0
         """Seconds until what happened is seen. Measured: 0.5 to 1.1, more under load."""
-        self.is_up = True
-        """Whether slurmdbd answers. What is not delivered meanwhile comes later."""
         self.database_up = True
         """Whether slurmdbd reaches its database."""
         self._index = 0
@@ -143,8 +141,6 @@ class Accounting:
         return found
 
     def _deliver(self, now: float) -> None:
-        if not (self.is_up and self.database_up):
-            return
         late: list[tuple[float, Account]] = []
         while self._outbox:
             due, account = self._outbox.popleft()

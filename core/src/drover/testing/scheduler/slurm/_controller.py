@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve, field, frozen
 
-from drover.testing.scheduler._time import Timeline
+from drover.testing.scheduler._time import Action, Timeline
 from drover.testing.scheduler.slurm import _planning as planning
 from drover.testing.scheduler.slurm._job import Job, Usage
 from drover.testing.scheduler.slurm._life import COMPLETING, Life, is_on
@@ -40,6 +40,10 @@ class Controller(Life):
         self.auto_start_s: float | None = None
         """Seconds after which a job starts that may; `None`: the test starts jobs."""
         self.ending: Callable[[Job], Ending | None] = never_ends
+        self._ready: Final[dict[int, tuple[Job, SlurmSite]]] = {}
+        """Records that nothing but room keeps from starting, by serial number."""
+        self._planned: Final[set[float]] = set()
+        """The instants at which the queue will be looked after."""
 
     # --- the way in ----------------------------------------------------------------------------
 
@@ -62,28 +66,48 @@ class Controller(Life):
     # --- waiting and starting ------------------------------------------------------------------
 
     def schedule_soon(self) -> None:
-        """Look after the queue now, and again after the time that a start takes."""
-        self.schedule(self.now)
-        if self.auto_start_s is not None:
-            self.timeline.later(self.auto_start_s, self.schedule)
+        """Look after the queue at the next look, and again after the time that a start takes."""
+        for seconds in {0.0, self.auto_start_s or 0.0}:
+            at = self.now + seconds
+            # Many jobs of one instant are looked after once.
+            if at not in self._planned:
+                self._planned.add(at)
+                self.timeline.later(seconds, self._planned_schedule(at))
+
+    def _planned_schedule(self, at: float) -> Action:
+        def schedule(_due: float) -> None:
+            self._planned.discard(at)
+            self.schedule(at)
+
+        return schedule
 
     def schedule(self, at: float) -> None:
         """Give each job that waits its reason, and start those that may."""
-        jobs = self.jobs()
-        waiting = [job for job in jobs if job.state is State.PENDING and not job.flags]
+        waiting = [job for job in self.memory.waiting() if not job.flags]
         waiting.sort(key=lambda job: (-job.priority, job.serial))
-        room = planning.Room(jobs, self.site)
+        jobs = self.jobs() if any(job.dependency for job in waiting) else waiting
+        room = planning.Room(self.jobs(), self.site) if self.auto_start_s is not None else None
         blocked = False
         for job in waiting:
-            reason = planning.reason_to_wait(job, jobs, self.site, at)
+            reason = self._reason_to_wait(job, jobs, at)
             if reason is not None:
                 self._keep_waiting(job, reason, at)
                 continue
             current = self._become_eligible(job, at)
-            if not self._may_start(current, at):
+            if room is None or not self._may_start(current, at):
                 self._set_reason(current, "None", at)
                 continue
             blocked = self._start_some(current, at, room, blocked=blocked)
+
+    def _reason_to_wait(self, job: Job, jobs: list[Job], at: float) -> str | None:
+        """Say why it may not start; what was said of the same record, and cannot pass, stands."""
+        ready = self._ready.get(job.serial)
+        if ready is not None and ready[0] is job and ready[1] is self.site:
+            return None
+        reason = planning.reason_to_wait(job, jobs, self.site, at)
+        if reason is None and not job.dependency:
+            self._ready[job.serial] = (job, self.site)
+        return reason
 
     def _may_start(self, job: Job, at: float) -> bool:
         """Tell whether a job that is eligible has been so for long enough."""

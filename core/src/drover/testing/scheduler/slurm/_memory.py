@@ -6,6 +6,7 @@ from typing import Any, Final
 from attrs import define, evolve, field
 
 from drover.testing.scheduler.slurm._job import Array, Job
+from drover.testing.scheduler.slurm._words import State
 
 KEEP_S: Final = 600.0
 """For how long it is remembered how a record was."""
@@ -51,6 +52,11 @@ class Memory:
         """The id of the next job."""
         self._serial = 0
         self._entries: Final[dict[int, Entry]] = {}
+        self._by_id: Final[dict[int, dict[int, None]]] = {}
+        """By the id of a job or of its array: the serial numbers of its records, in order."""
+        self._waiting: Final[dict[int, None]] = {}
+        """The serial numbers of those that wait, in order."""
+        self._count = 0
         self.watchers: Final[list[Watcher]] = []
 
     def new_id(self) -> int:
@@ -68,6 +74,9 @@ class Memory:
     def add(self, job: Job, at: float) -> Job:
         """Take a new record in."""
         self._entries[job.serial] = Entry([(at, job)])
+        for number in (job.job_id, job.base_id):
+            self._by_id.setdefault(number, {})[job.serial] = None
+        self._note(job, None)
         self._tell(job, None)
         return job
 
@@ -76,6 +85,7 @@ class Memory:
         entry = self._entries[job.serial]
         before = entry.now
         entry.become(at, evolve(before, **changes))
+        self._note(entry.now, before)
         self._tell(entry.now, before)
         return entry.now
 
@@ -101,11 +111,29 @@ class Memory:
 
     def forget(self, job: Job, at: float) -> None:
         """Let a record leave the memory; those who look back still see it."""
-        self._entries[job.serial].gone_at = at
+        entry = self._entries[job.serial]
+        entry.gone_at = at
+        self._note(None, entry.now)
 
     def lose(self, job: Job) -> None:
         """Drop a record as if it had never been: what a crash does."""
-        self._entries.pop(job.serial, None)
+        self._note(None, self._entries.pop(job.serial).now)
+        self._drop(job)
+
+    def _note(self, job: Job | None, before: Job | None) -> None:
+        """Keep the count, and who waits."""
+        self._count += _size(job) - _size(before)
+        if job is not None and job.state is State.PENDING:
+            self._waiting[job.serial] = None
+        elif before is not None:
+            self._waiting.pop(before.serial, None)
+
+    def _drop(self, job: Job) -> None:
+        for number in {job.job_id, job.base_id}:
+            serials = self._by_id.get(number, {})
+            serials.pop(job.serial, None)
+            if not serials:
+                self._by_id.pop(number, None)
 
     def _tell(self, job: Job, before: Job | None) -> None:
         for watcher in list(self.watchers):
@@ -115,7 +143,7 @@ class Memory:
 
     def __len__(self) -> int:
         """Count the records in memory, as MaxJobCount does: each task of an array is one."""
-        return sum(len(entry.now.waiting) or 1 for entry in self._entries.values())
+        return self._count
 
     def now(self, job: Job) -> Job | None:
         """Give a record as it is now; `None` if it has left the memory."""
@@ -131,6 +159,15 @@ class Memory:
             elif (job := entry.at(as_of)) is not None:
                 yield job
 
+    def waiting(self) -> list[Job]:
+        """Give those that wait, oldest first."""
+        return [self._entries[serial].now for serial in self._waiting]
+
+    def named(self, number: int) -> list[Job]:
+        """Give those that bear an id, or whose array does."""
+        entries = [self._entries[serial] for serial in self._by_id.get(number, ())]
+        return [entry.now for entry in entries if entry.gone_at is None]
+
     def sweep(self, before: float) -> None:
         """Drop for good what left the memory so long ago that nobody looks back."""
         old = [
@@ -139,7 +176,11 @@ class Memory:
             if entry.gone_at is not None and entry.gone_at < before
         ]
         for serial in old:
-            del self._entries[serial]
+            self._drop(self._entries.pop(serial).now)
+
+
+def _size(job: Job | None) -> int:
+    return 0 if job is None else len(job.waiting) or 1
 
 
 def whole_array(job_id: int, tasks: tuple[int, ...], throttle: int) -> Array:

@@ -11,6 +11,7 @@ from drover.testing.scheduler._options import OptionError, Parsed
 from drover.testing.scheduler.slurm._accounting import Account
 from drover.testing.scheduler.slurm._controller import Controller
 from drover.testing.scheduler.slurm._grammar import SACCT
+from drover.testing.scheduler.slurm._ids import Ids
 from drover.testing.scheduler.slurm._ledger import (
     NAMES,
     WIDTHS,
@@ -55,10 +56,8 @@ def sacct(controller: Controller, call: Call) -> Reply:
         if line.has("helpformat"):
             return said("".join(f"{_help(start)}\n" for start in range(0, len(NAMES), 4)))
         columns = _columns(line, call)
-        _check(controller, call, line)
-        accounts = [
-            one for one in _accounts(controller, call) if _wanted(one, line, call, controller)
-        ]
+        asked = _Filter(controller, call, line)
+        accounts = [one for one in _accounts(controller, call) if asked.passes(one)]
     except OptionError as error:
         return said(errors=f"sacct: {error}\n", code=1)
     except _SacctError as error:
@@ -68,14 +67,6 @@ def sacct(controller: Controller, call: Call) -> Reply:
     shown = [one for account in accounts for one in _lines(controller, call, account, line)]
     rows = [Row(of=one.job.native_id, text=encoded(_written(columns, one, line))) for one in shown]
     return listed(rows, "" if line.has("noheader") else _head(columns, line))
-
-
-def _check(controller: Controller, call: Call, line: Parsed) -> None:
-    """See that ids, states and times can be read, whether or not a job is there."""
-    _ids(line)
-    for text in line.items("state"):
-        _state(text)
-    _window(line, call, controller)
 
 
 def _help(start: int) -> str:
@@ -95,41 +86,40 @@ def _youngest(accounts: list[Account]) -> list[Account]:
 # --- which jobs ----------------------------------------------------------------------------------
 
 
-def _wanted(account: Account, line: Parsed, call: Call, controller: Controller) -> bool:
-    job = account.job
-    if line.has("jobs"):
-        if not any(_is(account, text) for text in _ids(line)):
+class _Filter:
+    """What a command line asks for, read once.
+
+    Raises:
+        _SacctError: Some of it cannot be read, whether or not a job is there.
+    """
+
+    def __init__(self, controller: Controller, call: Call, line: Parsed) -> None:
+        self._line, self._call = line, call
+        self._has_ids: Final = line.has("jobs")
+        for text in line.items("jobs"):
+            if not re.fullmatch(r"\d+(_(\d+|\*))?(\.\w+)?", text):
+                raise _SacctError(f"sacct: fatal: Bad job/step specified: {text}")
+        self._ids: Final = Ids(line.items("jobs"))
+        self._names: Final = line.items("name")
+        self._partitions: Final = line.items("partition")
+        self._states: Final = [_state(text) for text in line.items("state")]
+        self._since, self._until = _window(line, call, controller)
+
+    def passes(self, account: Account) -> bool:
+        """Tell whether it is asked for."""
+        job = account.job
+        if self._has_ids and not self._ids.means(job):
             return False
-    elif not _is_mine(account, line, call):
-        return False
-    names, partitions = line.items("name"), line.items("partition")
-    if names and job.name not in names:
-        return False
-    if partitions and job.partition not in partitions:
-        return False
-    states = [_state(text) for text in line.items("state")]
-    since, until = _window(line, call, controller)
-    if states:
-        return account.state.partition(" ")[0] in states and _within(account, since, until)
-    return line.has("jobs") or _within(account, since, until)
-
-
-def _ids(line: Parsed) -> list[str]:
-    ids = line.items("jobs")
-    for text in ids:
-        if not re.fullmatch(r"\d+(_(\d+|\*))?(\.\w+)?", text):
-            raise _SacctError(f"sacct: fatal: Bad job/step specified: {text}")
-    return ids
-
-
-def _is(account: Account, text: str) -> bool:
-    base, _, task = text.partition(".")[0].partition("_")
-    job = account.job
-    if not task or task == "*":
-        return int(base) in (job.job_id, job.base_id)
-    if job.array is None or job.base_id != int(base):
-        return False
-    return job.array.task == int(task) or int(task) in job.waiting
+        if not self._has_ids and not _is_mine(account, self._line, self._call):
+            return False
+        if self._names and job.name not in self._names:
+            return False
+        if self._partitions and job.partition not in self._partitions:
+            return False
+        within = _within(account, self._since, self._until)
+        if self._states:
+            return account.state.partition(" ")[0] in self._states and within
+        return self._has_ids or within
 
 
 def _is_mine(account: Account, line: Parsed, call: Call) -> bool:

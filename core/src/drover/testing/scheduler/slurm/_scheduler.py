@@ -228,17 +228,14 @@ class SlurmScheduler(Steps, Scheduler):
     def stop_accounting(self) -> None:
         """Stop slurmdbd: what it is to be told waits."""
         self.accounting_condition = Condition.DOWN
-        self.accounting.is_up = False
 
     def freeze_accounting(self) -> None:
         """Stop slurmdbd with SIGSTOP."""
         self.accounting_condition = Condition.HUNG
-        self.accounting.is_up = False
 
     def restart_accounting(self) -> None:
         """Start slurmdbd again, or let it go on: it is told what has happened."""
         self.accounting_condition = Condition.UP
-        self.accounting.is_up = True
 
 
 def _asks_server(call: Call) -> bool:

@@ -14,6 +14,7 @@ from drover.testing.scheduler.slurm._columns import HEADS, LETTERS
 from drover.testing.scheduler.slurm._controller import Controller
 from drover.testing.scheduler.slurm._fields import FIELDS, Shown, is_user
 from drover.testing.scheduler.slurm._grammar import SQUEUE
+from drover.testing.scheduler.slurm._ids import Ids
 from drover.testing.scheduler.slurm._job import Job
 from drover.testing.scheduler.slurm._text import zone_of
 from drover.testing.scheduler.slurm._words import Flag, State, state_word
@@ -81,7 +82,7 @@ def _listing(
 ) -> Reply:
     jobs = controller.jobs(call.as_of)
     ids = line.items("jobs")
-    if len(ids) == 1 and not any(_is(job, ids[0].partition("_")[0]) for job in jobs):
+    if len(ids) == 1 and not any(map(Ids([ids[0].partition("_")[0]]).means, jobs)):
         return said(errors="slurm_load_jobs error: Invalid job id specified\n", code=1)
     lead, columns, errors = _columns(line, call)
     shown = [
@@ -116,13 +117,12 @@ def _expanded(controller: Controller, call: Call, job: Job, line: Parsed) -> Ite
     split = bool(job.waiting) and job.state is State.PENDING
     many = split and (line.has("array") or line.has("array-unique"))
     single = split and len(job.waiting) == 1
-    asked = {part for part in line.items("jobs") if "_" in part}
-    named = [task for task in job.waiting if split and f"{job.base_id}_{task}" in asked]
     tasks: Iterable[int | None] = (None,)
     if many or single:
         tasks = job.waiting
-    if named:
-        tasks = named
+    if split and line.has("jobs"):
+        named = Ids(line.items("jobs")).tasks_of(job)
+        tasks = tasks if named is None else named
     for task in tasks:
         yield Shown(
             job=job,
@@ -138,20 +138,12 @@ def _expanded(controller: Controller, call: Call, job: Job, line: Parsed) -> Ite
 # --- which jobs ----------------------------------------------------------------------------------
 
 
-def _is(job: Job, text: str) -> bool:
-    base, _, task = text.partition("_")
-    if not task:
-        return int(base) in (job.job_id, job.base_id)
-    if job.base_id != int(base) or job.array is None:
-        return False
-    return job.array.task == int(task) or int(task) in job.waiting
-
-
 def _filters(line: Parsed, call: Call) -> Callable[[Shown], bool]:
     ids = line.items("jobs")
     for text in ids:
         if not re.fullmatch(r"\d+(_\d+)?", text):
             raise _BadListError(f"Invalid job id: {text}")
+    meant = Ids(ids)
     states = _states(line, call)
     users = set(line.items("user")) | ({call.user} if line.has("me") else set[str]())
     names, partitions = line.items("name"), line.items("partition")
@@ -160,7 +152,7 @@ def _filters(line: Parsed, call: Call) -> Callable[[Shown], bool]:
     def wanted(row: Shown) -> bool:
         job = row.job
         return (
-            (not ids or any(_is(job, text) and _names(row, text) for text in ids))
+            (not ids or meant.means(job))
             and (states is None or _in_states(job, states))
             and (not users or bool({job.user, str(job.uid)} & users))
             and (not names or job.name in names)
@@ -170,11 +162,6 @@ def _filters(line: Parsed, call: Call) -> Callable[[Shown], bool]:
         )
 
     return wanted
-
-
-def _names(row: Shown, text: str) -> bool:
-    """Tell whether an id with an index means this line."""
-    return "_" not in text or row.task is None or text == f"{row.job.base_id}_{row.task}"
 
 
 def _states(line: Parsed, call: Call) -> frozenset[str] | None:
