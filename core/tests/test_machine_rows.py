@@ -107,6 +107,9 @@ RECORD = report(Source.EXIT_RECORD, exit_code=3)
 QUEUE = report(Source.QUEUE, exit_code=3)
 
 
+START_RECORD = seen(Phase.RUNNING, source=Source.EXIT_RECORD, started_at=80.0)
+
+
 @pytest.mark.parametrize(
     ("record", "row", "expected"),
     [
@@ -117,6 +120,15 @@ QUEUE = report(Source.QUEUE, exit_code=3)
         (job(), seen(Phase.RUNNING), ["Started"]),
         (job(State.SUBMITTING, native_id=None), seen(Phase.RUNNING), ["Accepted", "Started"]),
         (job(State.LOST), seen(Phase.RUNNING), ["Accepted", "Started"]),
+        # The record of a start that was known before it was lost says nothing new.
+        (job(State.LOST, started_at=80.0), START_RECORD, []),
+        (
+            job(State.LOST, started_at=80.0),
+            evolve(START_RECORD, restart=1),
+            ["Accepted", "Started"],
+        ),
+        (job(State.LOST), START_RECORD, ["Accepted", "Started"]),
+        (job(State.LOST, started_at=80.0), seen(Phase.RUNNING), ["Accepted", "Started"]),
         (job(State.RUNNING), seen(Phase.RUNNING), []),
         (job(State.RUNNING), seen(Phase.QUEUED), []),
         (job(State.RUNNING), seen(Phase.QUEUED, restart=1), ["Restarted"]),

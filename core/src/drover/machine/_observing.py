@@ -144,6 +144,8 @@ def _seen_queued(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Eve
 
 
 def _seen_running(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
+    if _is_known_start(job, seen, restart):
+        return ()
     if job.state in _BEFORE_START:
         return (
             *_accepted(job, seen),
@@ -156,6 +158,15 @@ def _seen_running(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Ev
     if job.state is State.SUSPENDED and _is_news(job, seen):
         return (e.Resumed(at=seen.at, attempt=job.attempt),)
     return ()
+
+
+def _is_known_start(job: JobRecord, seen: Observation, restart: int) -> bool:
+    """Tell whether it is the record of a start that was known before the job was lost.
+
+    It lies in the folder for good, and says nothing of what became of the job.
+    """
+    lost = job.state is State.LOST and job.started_at is not None
+    return lost and seen.source is Source.EXIT_RECORD and restart == job.restart
 
 
 def _seen_suspended(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Event, ...]:
