@@ -68,7 +68,7 @@ def test_a_crash_forgets_the_last_jobs_and_gives_their_ids_away(
 
 
 def test_accounting_is_told_later_what_it_missed(scheduler: SlurmScheduler, prompt: Any) -> None:
-    """Records wait at the controller while slurmdbd is down."""
+    """Nothing that happened while slurmdbd was down is missing when it is back."""
     scheduler.stop_accounting()
     job = prompt.submit()
     scheduler.finish(job, 3)

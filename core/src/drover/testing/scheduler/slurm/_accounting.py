@@ -1,11 +1,11 @@
 """slurmdbd: what accounting knows, later than the controller and in other words."""
 
-from collections import deque
 from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
 from drover.testing.scheduler.slurm._job import Job
+from drover.testing.scheduler.slurm._memory import KEEP_S
 from drover.testing.scheduler.slurm._words import State
 
 
@@ -52,7 +52,7 @@ class Account:
 
 
 class Accounting:
-    """The database behind `sacct`. What it is told arrives after `lag_s`, while it is up."""
+    """The database behind `sacct`. What happens is seen there after `lag_s`."""
 
     def __init__(self) -> None:
         self.lag_s = 1.0
@@ -62,8 +62,8 @@ class Accounting:
         self._index = 0
         self._current: Final[dict[int, int]] = {}
         """By serial number of the job: the index of its incarnation."""
-        self._outbox: Final[deque[tuple[float, Account]]] = deque()
         self._rows: Final[dict[int, list[tuple[float, Account]]]] = {}
+        """By index: what is seen from which instant on."""
         self._set: Final[dict[int, dict[str, Any]]] = {}
         """What tests have set, by index."""
 
@@ -92,60 +92,39 @@ class Accounting:
 
     def _send(self, job: Job, at: float, **facts: Any) -> None:
         account = Account(index=self._current[job.serial], job=job, **facts)
+        versions = self._rows.setdefault(account.index, [])
+        seen_at = at + self.lag_s
         # A large array changes with each of its tasks: what nobody can see is not kept.
-        last = self._outbox[-1] if self._outbox else None
-        if last and (last[0], last[1].index) == (at + self.lag_s, account.index):
-            self._outbox.pop()
-        self._outbox.append((at + self.lag_s, account))
+        while versions and versions[-1][0] >= seen_at:
+            versions.pop()
+        while len(versions) > 1 and versions[1][0] < at - KEEP_S:
+            versions.pop(0)
+        versions.append((seen_at, account))
 
     # --- tests tell ----------------------------------------------------------------------------
 
     def set(self, serial: int, **facts: Any) -> None:
         """Let it say something else of a job's last incarnation, from now on."""
-        index = self._current.get(serial)
-        if index is None:
-            known = [row for row in self._all() if row.job.serial == serial]
-            index = max((row.index for row in known), default=0)
-        self._set.setdefault(index, {}).update(facts)
+        known = self._indices(serial)
+        self._set.setdefault(max(known, default=0), {}).update(facts)
 
-    def _all(self) -> list[Account]:
-        waiting = [account for _, account in self._outbox]
-        return [*(versions[-1][1] for versions in self._rows.values()), *waiting]
+    def _indices(self, serial: int) -> list[int]:
+        return [index for index, rows in self._rows.items() if rows[-1][1].job.serial == serial]
 
     def erase(self, serial: int) -> None:
         """Let it know nothing of a job."""
-        indices = {row.index for row in self._all() if row.job.serial == serial}
-        kept = [entry for entry in self._outbox if entry[1].index not in indices]
-        self._outbox.clear()
-        self._outbox.extend(kept)
-        for index in indices:
-            self._rows.pop(index, None)
+        for index in self._indices(serial):
+            del self._rows[index]
         self._current.pop(serial, None)
 
     # --- sacct asks ----------------------------------------------------------------------------
 
-    def rows(self, now: float, as_of: float) -> list[Account]:
-        """Give what it knew at an instant, oldest incarnation first.
-
-        Args:
-            now: The present, by which deliveries have come.
-            as_of: The instant; earlier where the answer lags.
-        """
-        self._deliver(now)
+    def rows(self, as_of: float) -> list[Account]:
+        """Give what is seen at an instant, oldest incarnation first."""
         found: list[Account] = []
-        for index in sorted(self._rows):
-            versions = self._rows[index]
+        for index, versions in self._rows.items():
             account = next((one for since, one in reversed(versions) if since <= as_of), None)
             if account is not None:
-                found.append(evolve(account, **self._set.get(index, {})))
+                changes = self._set.get(index)
+                found.append(evolve(account, **changes) if changes else account)
         return found
-
-    def _deliver(self, now: float) -> None:
-        late: list[tuple[float, Account]] = []
-        while self._outbox:
-            due, account = self._outbox.popleft()
-            if due > now:
-                late.append((due, account))
-                continue
-            self._rows.setdefault(account.index, []).append((due, account))
-        self._outbox.extend(late)

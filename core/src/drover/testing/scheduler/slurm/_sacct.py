@@ -74,7 +74,7 @@ def _help(start: int) -> str:
 
 
 def _accounts(controller: Controller, call: Call) -> list[Account]:
-    return controller.accounting.rows(call.at, call.as_of)
+    return controller.accounting.rows(call.as_of)
 
 
 def _youngest(accounts: list[Account]) -> list[Account]:
