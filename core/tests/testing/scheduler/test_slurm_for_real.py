@@ -180,6 +180,21 @@ def test_a_cancel_sends_term_and_then_kill(cluster: SlurmScheduler, tmp_path: Pa
     assert ("CANCELLED", 9) == (cluster.job(1).state, cluster.job(1).exit_status)
 
 
+def test_virtual_time_waits_for_the_dying(cluster: SlurmScheduler, tmp_path: Path) -> None:
+    """Who looks a virtual minute after a cancel must not see a job that still dies."""
+    gate = Gate(tmp_path / "gate")
+    words = " ".join(repr(word) for word in gate.argv)
+    script = f"#!/bin/sh\ntrap 'sleep 0.2; exit 5' TERM\n{words}\n"
+    cluster.execute(["sbatch"], read_input=script.encode, cwd=str(tmp_path))
+    cluster.advance(1.0)
+    gate.await_start()
+    cluster.change_site(kill_wait_s=60.0)
+    cluster.execute(["scancel", "1"])
+    cluster.advance(59.0)
+
+    assert ("CANCELLED", 5 << 8) == (cluster.job(1).shown, cluster.job(1).exit_status)
+
+
 def test_a_time_limit_ends_a_job(cluster: SlurmScheduler, tmp_path: Path) -> None:
     """At the next look after it has passed."""
     gate = Gate(tmp_path / "gate")

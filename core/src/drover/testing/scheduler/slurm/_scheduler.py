@@ -1,5 +1,6 @@
 """The scripted Slurm: its commands, its outages, and what tests may do to it."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -26,7 +27,7 @@ from drover.testing.scheduler.slurm._sinfo import sinfo
 from drover.testing.scheduler.slurm._site import SlurmSite
 from drover.testing.scheduler.slurm._squeue import squeue
 from drover.testing.scheduler.slurm._steps import Steps
-from drover.testing.scheduler.slurm._words import SHORT
+from drover.testing.scheduler.slurm._words import SHORT, Flag
 
 COMMANDS: Final[Mapping[str, Callable[[Controller, Call], Reply]]] = MappingProxyType(
     {
@@ -40,6 +41,8 @@ COMMANDS: Final[Mapping[str, Callable[[Controller, Call], Reply]]] = MappingProx
 )
 STRANGE: Final = b"HIBERNATING"
 """A state that no version of Slurm knows."""
+DYING: Final = 0.03
+"""Real seconds for each virtual one, while processes are dying that were signalled."""
 EAGER_S: Final = 0.3
 """From a submission to a start. Measured: 0.27 to 0.5 s."""
 
@@ -153,6 +156,32 @@ class SlurmScheduler(Steps, Scheduler):
         """Take in the scripts that have ended."""
         if self._runner is not None:
             self._runner.look()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, where the clock is a FakeClock.
+
+        While real processes are dying, real time passes as well: an hour that takes no time would
+        be over before a signal has arrived.
+        """
+        with self.lock:
+            while seconds > 0 and self._has_dying():
+                step_s = min(seconds, 1.0)
+                self._wait_for_the_dying(step_s * DYING)
+                super().advance(step_s)
+                seconds -= step_s
+            super().advance(max(0.0, seconds))
+
+    def _has_dying(self) -> bool:
+        if self._runner is None or not self._runner.processes.pids:
+            return False
+        dying = (job for job in self.controller.jobs() if Flag.COMPLETING in job.flags)
+        return any(map(self._runner.runs, dying))
+
+    def _wait_for_the_dying(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._has_dying():
+            time.sleep(0.001)
+            self.look()
 
     def _answer(self, command: Callable[[Controller, Call], Reply], call: Call) -> Reply:
         if not _asks_server(call):
