@@ -64,4 +64,4 @@ def test_the_doctor_says_what_is_wrong(command: Drover, cluster: SlurmScheduler)
     done = command("doctor", "slurm")
 
     assert 0 != done.returncode
-    assert "slurmctld" in (done.stdout + done.stderr)
+    assert "controller" in done.stdout + done.stderr
