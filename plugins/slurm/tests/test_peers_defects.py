@@ -77,35 +77,35 @@ def test_a_defect_has_its_plays(says: str) -> None:
 
 
 @pytest.fixture
-def slurm() -> SlurmScheduler:
+def scheduler() -> SlurmScheduler:
     """Give a cluster on which nothing starts."""
     return SlurmScheduler(clock=FakeClock(now=time.time()))
 
 
 @pytest.fixture
-def driver(slurm: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
+def driver(scheduler: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
     """Give an engine on it."""
 
     def factory(context: Any) -> SlurmBackend:
-        return SlurmBackend(ScriptedContext.in_place_of(context, slurm))
+        return SlurmBackend(ScriptedContext.in_place_of(context, scheduler))
 
-    made = BackendDriver(tmp_path / "home", slurm, factory, name="slurm")
+    made = BackendDriver(tmp_path / "home", scheduler, factory, name="slurm")
     yield made
     made.check_replay()
     made.close()
 
 
 def test_a_thousand_jobs_are_asked_for_together(
-    slurm: SlurmScheduler, driver: BackendDriver
+    scheduler: SlurmScheduler, driver: BackendDriver
 ) -> None:
     """A question per job and poll is what brings controllers down."""
     driver.session.submit_many([drover.JobSpec(argv=("true",), name=f"n{n}") for n in range(1000)])
     driver.settle()
-    submitted = dict(slurm.load)
+    submitted = dict(scheduler.load)
     driver.advance(600.0)
-    asked = slurm.load
+    asked = scheduler.load
 
     assert {"sbatch": 1} == {name: submitted[name] for name in ("sbatch",)}
     questions = sum(asked.values()) - sum(submitted.values())
     assert 5 <= questions <= 40
-    assert {"squeue"} == {call.name for call in slurm.heard()[sum(submitted.values()) :]}
+    assert {"squeue"} == {call.name for call in scheduler.heard()[sum(submitted.values()) :]}
