@@ -55,6 +55,21 @@ def test_a_refused_submission_leaves_a_record(prompt: Any) -> None:
     assert "2" == prompt.submit()
 
 
+def test_ended_jobs_count_until_they_are_purged(scheduler: SlurmScheduler, prompt: Any) -> None:
+    """MaxJobCount is of all that is in memory; a task that waits is one, a vanished one is none."""
+    scheduler.change_site(max_job_count=3)
+    prompt.submit("--array=0-1")
+    scheduler.finish(prompt.submit())
+    full = prompt("sbatch", input=b"#!/bin/sh\n")
+    assert (1, True) == (full.returncode, "Resource temporarily unavailable" in full.stderr)
+    prompt.says("scancel 1_1")
+    prompt.submit()
+    assert 1 == prompt("sbatch", input=b"#!/bin/sh\n").returncode
+    scheduler.advance(301.0)
+
+    assert "4" == prompt.submit()
+
+
 def test_several_ids_hide_the_unknown_ones(prompt: Any) -> None:
     """`squeue -j` of several ids is silent about those that are gone: absence proves nothing."""
     job = prompt.submit()
