@@ -115,9 +115,11 @@ def floors(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
-    marks, folders = NO_SLURM, ()
+    marks = NO_SLURM
+    folders: tuple[str, ...] = ()
     if session.python != HERE:
-        marks, folders = f"{NO_SLURM} and not slow", WHERE_PYTHON_COUNTS
+        marks = f"{NO_SLURM} and not slow"
+        folders = WHERE_PYTHON_COUNTS
     session.run(
         "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks,
         *(session.posargs or folders),
