@@ -2,12 +2,13 @@
 
 import pytest
 from slurm_cluster import SlurmCluster
-from slurm_site import Site, Sites
+from slurm_site import Sites
 
-from drover import Job, Reason, Resources, State
+from drover import Reason, Resources, State
 from drover.models import SYSTEM, USER, Source, Started
 
-ENDLESS = "sleep 600"
+ENDLESS = "exec sleep 600"
+HEEDS_TERM = "trap 'exit 4' TERM; while :; do sleep 0.1; done"
 
 
 @pytest.fixture(params=["slurm", "slurm_bare"])
@@ -17,29 +18,32 @@ def cluster(request: pytest.FixtureRequest) -> SlurmCluster:
     return found
 
 
-def end_soon(site: Site, job: Job) -> None:
-    """Move the end of a wall time, which Slurm counts in minutes, to now."""
-    site.cluster.run("scontrol", "update", f"JobId={job.native_id}", "EndTime=now")
+def test_a_wall_time_is_told_from_an_exit(cluster: SlurmCluster, site_on: Sites) -> None:
+    """By its own code alone, a job that heeds TERM has ended by itself."""
+    site = site_on(cluster)
+    plain = site.submit(ENDLESS, resources=Resources(wall_time=2))
+    polite = site.submit(HEEDS_TERM, resources=Resources(wall_time=2))
+
+    assert (Reason.WALL_TIME, 15) == (site.end(plain).reason, site.end(plain).signal)
+    assert (Reason.WALL_TIME, 4) == (site.end(polite).reason, site.end(polite).exit_code)
+    assert [1, 1] == [site.runs(job) for job in (plain, polite)]
 
 
 @pytest.mark.slow
-def test_a_wall_time_is_told_from_an_exit(cluster: SlurmCluster, site_on: Sites) -> None:
-    """Slurm ends it with TERM: by its own code alone, a job that heeds it ended by itself."""
-    site = site_on(cluster)
-    minute = Resources(wall_time=60)
-    jobs = [
-        site.submit(ENDLESS, resources=minute),
-        site.submit("trap 'exit 4' TERM; while :; do sleep 0.1; done", resources=minute),
-        site.submit("trap '' TERM; while :; do sleep 0.1; done", resources=minute),
-    ]
+def test_a_wall_time_that_slurm_keeps_is_told_too(slurm: SlurmCluster, site_on: Sites) -> None:
+    """A partition's own limit, or an operator's: Slurm looks at the clock twice a minute."""
+    site = site_on(slurm)
+    minute = {"slurm": {"options": ["--time=1"]}}
+    scripts = (ENDLESS, HEEDS_TERM, "trap '' TERM; while :; do sleep 0.1; done")
+    jobs = [site.submit(script, native=minute) for script in scripts]
     for job in jobs:
         site.running(job)
     for job in jobs:
-        end_soon(site, job)
+        slurm.run("scontrol", "update", f"JobId={job.native_id}", "EndTime=now")
 
-    plain, polite, stubborn = (site.end(job, 90.0) for job in jobs)
-    assert [Reason.WALL_TIME] * 3 == [plain.reason, polite.reason, stubborn.reason]
-    assert [(None, 15), (4, None)] == [(o.exit_code, o.signal) for o in (plain, polite)]
+    ends = [site.end(job, 90.0) for job in jobs]
+    assert [Reason.WALL_TIME] * 3 == [end.reason for end in ends]
+    assert [(None, 15), (4, None)] == [(end.exit_code, end.signal) for end in ends[:2]]
     assert [1, 1, 1] == [site.runs(job) for job in jobs]
 
 
@@ -96,7 +100,7 @@ def test_a_preempted_job_that_may_run_again_does(slurm: SlurmCluster, site_on: S
 
     assert ("EXITED", 0, 1) == site.told(high)
     site.until(lambda: low.restart == 1, low)
-    slurm.run("scontrol", "update", f"JobId={low.native_id}", "StartTime=now")
+    site.run_again_now(low)
     assert ("EXITED", 0, 2) == site.told(low)
     assert (1, 1) == (low.attempt, low.restart)
 
@@ -108,7 +112,7 @@ def test_a_requeue_by_hand_is_a_restart(cluster: SlurmCluster, site_on: Sites) -
     site.running(job)
     cluster.run("scontrol", "requeue", str(job.native_id))
     site.until(lambda: job.restart == 1 and job.state is State.QUEUED, job)
-    cluster.run("scontrol", "update", f"JobId={job.native_id}", "StartTime=now")
+    site.run_again_now(job)
 
     assert ("EXITED", 7, 2) == site.told(job), site.story(job)
     assert (1, 1) == (job.attempt, job.restart)
@@ -124,7 +128,7 @@ def test_nothing_is_requeued_that_may_not_run_again(slurm: SlurmCluster, site_on
     slurm.run("scontrol", "update", f"JobId={job.native_id}", "Requeue=1")
     slurm.run("scontrol", "requeue", str(job.native_id))
     site.until(lambda: "PENDING" == site.slurm_says(job, "%T"), job)
-    slurm.run("scontrol", "update", f"JobId={job.native_id}", "StartTime=now")
+    site.run_again_now(job)
     outcome = site.end(job)
 
     assert not outcome.succeeded

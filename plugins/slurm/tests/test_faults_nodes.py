@@ -42,7 +42,7 @@ def test_a_job_that_may_run_again_does_on_another_node(slurm: SlurmCluster, site
     site.running(job)
     node = give_up(site, job)
     site.until(lambda: job.restart == 1, job)
-    slurm.run("scontrol", "update", f"JobId={job.native_id}", "StartTime=now")
+    site.run_again_now(job)
 
     assert ("EXITED", 7, 2) == site.told(job)
     assert (1, 1) == (job.attempt, job.restart)
