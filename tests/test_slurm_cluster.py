@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import own_cluster
 import pytest
-from slurm_cluster import SLURM, SlurmCluster, free_ports, must_be_installed
+from own_cluster import free_ports
+from slurm_cluster import SLURM, SlurmCluster, must_be_installed
 
 from clusters.daemons import start_time
 from clusters.slurm.settings import parser
@@ -45,31 +47,9 @@ def until_state(slurm: SlurmCluster, job: str, state: str) -> None:
     )
 
 
-def fails(slurm: SlurmCluster, *words: str) -> str:
-    """Run a program that must fail, and give what it says."""
-    done = subprocess.run(
-        words,
-        env={**os.environ, **slurm.environment},
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
-    )
-    assert 0 != done.returncode, done.stdout
-    return done.stdout + done.stderr
-
-
 def command(name: str, *words: str | Path, **variables: str) -> tuple[int, str, str]:
     """Type `up` or `down`."""
-    done = subprocess.run(
-        [SLURM / name, *words],
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return own_cluster.command("slurm", name, *words, **variables)
 
 
 @pytest.fixture
@@ -137,8 +117,8 @@ def test_limits_are_enforced(slurm: SlurmCluster) -> None:
     """What a site forbids, it refuses; code that has never met a refusal does not know how."""
     jobs = [submit(slurm, "--qos=few", "--hold") for _ in range(4)]
 
-    assert "QOSMaxSubmitJobPerUserLimit" in fails(slurm, "sbatch", "--qos=few", "--wrap=true")
-    assert "Invalid account" in fails(slurm, "sbatch", "--account=nobody", "--wrap=true")
+    assert "QOSMaxSubmitJobPerUserLimit" in slurm.fails("sbatch", "--qos=few", "--wrap=true")
+    assert "Invalid account" in slurm.fails("sbatch", "--account=nobody", "--wrap=true")
     slurm.run("scancel", *jobs)
 
 
@@ -170,7 +150,7 @@ def test_without_accounting_an_ended_job_is_soon_forgotten(slurm_bare: SlurmClus
     """The hardest kind of site: no accounting, and little memory."""
     job = submit(slurm_bare)
 
-    assert "accounting storage is disabled" in fails(slurm_bare, "sacct", f"--jobs={job}")
+    assert "accounting storage is disabled" in slurm_bare.fails("sacct", f"--jobs={job}")
     until(
         lambda: job not in slurm_bare.run("squeue", "-h", "--states=all", "-o%i").split(),
         lambda: slurm_bare.run("squeue", "--states=all"),
@@ -194,7 +174,7 @@ def test_a_killed_controller_comes_back_with_its_queue(slurm: SlurmCluster) -> N
     until(lambda: saved.exists() and name.encode() in saved.read_bytes())
 
     with slurm.without("slurmctld"):
-        assert "DOWN" in fails(slurm, "scontrol", "ping")
+        assert "DOWN" in slurm.fails("scontrol", "ping")
 
     assert "PENDING" == state_of(slurm, job)
     slurm.run("scancel", job)
@@ -264,7 +244,7 @@ def test_accounting_can_be_away(slurm: SlurmCluster) -> None:
     """Jobs run without slurmdbd, and what it missed is told when it is back."""
     slurm.stop("slurmdbd")
     try:
-        assert "Connection refused" in fails(slurm, "sacct")
+        assert "Connection refused" in slurm.fails("sacct")
         job = submit(slurm)
         until_state(slurm, job, "COMPLETED")
     finally:
@@ -279,7 +259,7 @@ def test_authentication_can_be_away(slurm: SlurmCluster) -> None:
     # Killed, it leaves its socket, and a client tries that one for 50 seconds.
     slurm.stop("munged")
     try:
-        assert "authentication" in fails(slurm, "squeue")
+        assert "authentication" in slurm.fails("squeue")
     finally:
         slurm.start("munged")
 
@@ -379,7 +359,7 @@ def test_a_line_of_slurm_conf_can_be_set() -> None:
     ("folder", "said"),
     [
         ("/tmp/{:x>53}", "at most 57 bytes"),
-        ("/tmp/{} x", "characters that slurm.conf cannot hold"),
+        ("/tmp/{} x", "characters that configuration files cannot hold"),
     ],
 )
 def test_a_folder_that_cannot_work_is_refused(folder: str, said: str) -> None:
@@ -513,7 +493,7 @@ def test_the_page_names_every_option() -> None:
 def test_free_ports_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two test runs on one machine, each with a cluster, are nothing unusual."""
     base = free_ports()
-    monkeypatch.setattr("slurm_cluster.PORTS", range(base, base + 2, 1))
+    monkeypatch.setattr("own_cluster.PORTS", range(base, base + 2, 1))
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", base))

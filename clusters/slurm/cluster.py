@@ -1,50 +1,71 @@
-"""The daemons of one cluster: how each is started, and when it is ready."""
+"""The daemons of one Slurm: how each is started, and when it is ready."""
 
-import contextlib
 import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from clusters.daemons import Daemons
-from clusters.slurm import configuration
-from clusters.slurm.settings import ClusterError, Settings
+from clusters.cluster import DaemonCluster
+from clusters.settings import ClusterError
+from clusters.slurm import cgroups, configuration, leftovers
+from clusters.slurm.place import Place
+from clusters.slurm.settings import Settings
 
-T = TypeVar("T")
-
-START_S = 60.0
 # Debian keeps daemons where only root looks for programs.
 PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """What `up` and `down` work on. Nothing is kept here that is not in the folder."""
+class Cluster(DaemonCluster):
+    """A Slurm."""
 
-    folder: Path
+    INSTALL = "clusters/slurm/install"
+    PATH = PATH
+
     settings: Settings
-
-    @property
-    def daemons(self) -> Daemons:
-        """Give what was started here."""
-        return Daemons(self.folder / "run", self.folder / "log")
 
     @property
     def environment(self) -> dict[str, str]:
         """Give the variables that make Slurm's programs talk to this cluster."""
         return {"SLURM_CONF": f"{self.folder}/etc/slurm.conf"}
 
-    def alive(self) -> list[str]:
-        """List the daemons that run."""
-        return [name for name in self.daemons.names() if self.daemons.process(name)]
+    @property
+    def ports(self) -> dict[str, int]:
+        """Give the port of each daemon that listens on one."""
+        return self.settings.ports
+
+    def look_at_machine(self) -> None:
+        """Refuse limits that would not be kept: they are worse than none."""
+        if not self.settings.cgroups:
+            return
+        obstacle = cgroups.obstacle()
+        if obstacle is not None:
+            raise ClusterError(f"memory limits cannot be enforced here: {obstacle}")
+        taken = next(cgroups.folders(list(self.settings.nodes_and_ports)), None)
+        if taken is not None:
+            raise ClusterError(f"another cluster with --cgroups uses {taken}: take it down first")
+
+    def lay_out(self) -> None:
+        """Make all files."""
+        Place(self.folder).lay_out(self.settings)
+
+    def give_up(self) -> None:
+        """Tell a controller that lives that jobs end here; else it would learn it minutes later."""
+        if self.daemons.process("slurmctld") is not None:
+            self.daemons.signal("slurmctld", signal.SIGCONT)
+            names = ",".join(self.settings.nodes_and_ports)
+            self.ask("scontrol", "update", f"NodeName={names}", "State=DOWN", "Reason=taken-down")
+
+    def sweep(self) -> None:
+        """Kill step daemons and jobs, and remove their control groups."""
+        leftovers.kill(self.environment)
+        if self.settings.cgroups:
+            cgroups.remove(list(self.settings.nodes_and_ports))
 
     def starters(self) -> dict[str, Callable[[], None]]:
         """List what starts each daemon, in the order in which they need each other."""
@@ -64,7 +85,7 @@ class Cluster:
             f"--pid-file={self.folder}/run/munged.pid", f"--log-file={self.folder}/log/munged.log",
             f"--seed-file={self.folder}/state/munged.seed",
         )  # fmt: skip
-        self._until("munged", lambda: self.ask("munge", "-n", "-S", sock))
+        self.until("munged", lambda: self.ask("munge", "-n", "-S", sock))
 
     def _mariadbd(self) -> None:
         data, user = self.folder / "state/mariadb", getpass.getuser()
@@ -78,7 +99,7 @@ class Cluster:
             "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M",
             "--innodb-lock-wait-timeout=900", "--performance-schema=0", "--skip-name-resolve",
         )  # fmt: skip
-        self._until("mariadbd", lambda: self._sql("select 1"))
+        self.until("mariadbd", lambda: self._sql("select 1"))
 
     def _make_database(self, data: Path, user: str) -> None:
         """Make an empty database; one that is half made does not count."""
@@ -102,7 +123,7 @@ class Cluster:
     def _slurmdbd(self) -> None:
         self._sql(f"create database if not exists {configuration.DATABASE}")
         self._start("slurmdbd", "-D", MYSQL_UNIX_PORT=f"{self.folder}/run/mysql.sock")
-        if not self._until("slurmdbd", self._user_of_lab).strip():
+        if not self.until("slurmdbd", self._user_of_lab).strip():
             self._open_accounts()
 
     def _user_of_lab(self) -> str | None:
@@ -125,86 +146,23 @@ class Cluster:
 
     def _slurmctld(self) -> None:
         self._start("slurmctld", "-D", "-i")
-        self._until("slurmctld", lambda: self.ask("scontrol", "ping"))
+        self.until("slurmctld", lambda: self.ask("scontrol", "ping"))
 
     def _node(self, name: str) -> None:
         self._start(name, "-D", "-N", name, program="slurmd")
 
-    def started(self) -> list[str]:
-        """List who was started, dead or alive, in the order in which they need each other."""
-        recorded = set(self.daemons.names())
-        order = [name for name in self.starters() if name in recorded]
-        # Those that the settings no longer know are dead: anywhere will do.
-        return [*order, *recorded.difference(order)]
-
-    def give_up_nodes(self) -> None:
-        """Tell a controller that lives that jobs end here; else it would learn it minutes later."""
-        if self.daemons.process("slurmctld") is not None:
-            self.daemons.signal("slurmctld", signal.SIGCONT)
-            names = ",".join(self.settings.nodes_and_ports)
-            self.ask("scontrol", "update", f"NodeName={names}", "State=DOWN", "Reason=taken-down")
-
-    def await_nodes(self) -> None:
+    def await_ready(self) -> None:
         """Wait until every node takes jobs, those too that were given up in an earlier life."""
         broken = self._nodes_in("drain,down,fail")
         if broken:
             self.ask("scontrol", "update", f"NodeName={','.join(broken)}", "State=RESUME")
         wanted = set(self.settings.nodes_and_ports)
         for name in wanted:
-            self._until(name, lambda: self._nodes_in("idle,alloc,mix,comp") == wanted or None)
+            self.until(name, lambda: self._nodes_in("idle,alloc,mix,comp") == wanted or None)
 
     def _nodes_in(self, states: str) -> set[str]:
         return set((self.ask("sinfo", "-h", "-N", "-t", states, "-o", "%N") or "").split())
 
-    def look_at_ports(self, names: Sequence[str]) -> None:
-        """Refuse, before anything is started, a port that somebody else has."""
-        for name in names:
-            port = self.settings.ports.get(name)
-            if port is not None and _is_taken(port):
-                raise ClusterError(f"port {port} is taken: choose others with --port")
-
     def _start(self, name: str, *words: str, program: str = "", **variables: str) -> None:
-        path = shutil.which(program or name, path=PATH)
-        if path is None:
-            raise ClusterError(f"{program or name} is not installed: run clusters/slurm/install")
+        path = self.program(program or name)
         self.daemons.start(name, [path, *words], **self.environment, **variables)
-
-    def ask(self, *words: str) -> str | None:
-        """Run a program and give what it printed; None if it failed."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            done = subprocess.run(
-                words,
-                env={**os.environ, **self.environment, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-            return done.stdout if done.returncode == 0 else None
-        return None
-
-    def _until(self, name: str, ready: Callable[[], T | None]) -> T:
-        """Wait until a daemon is ready; end at once, with its last words, if it is dead."""
-        ends = time.monotonic() + START_S
-        while (answer := ready()) is None:
-            if time.monotonic() > ends or self.daemons.process(name) is None:
-                raise ClusterError("\n  ".join([f"{name} is not ready", *self._last_words(name)]))
-            time.sleep(0.05)
-        return answer
-
-    def _last_words(self, name: str) -> list[str]:
-        files = [self.folder / "log" / f"{name}.{kind}" for kind in ("out", "log")]
-        told = [file.read_text("utf-8", "replace") for file in files if file.exists()]
-        return [line for text in told for line in text.splitlines()[-6:]]
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        # As daemons do: what a connection of the past still holds is no hindrance.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

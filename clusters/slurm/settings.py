@@ -1,16 +1,11 @@
 """What can be chosen about a cluster, and the command line that chooses it."""
 
 import argparse
-import os
 import re
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-
-class ClusterError(Exception):
-    """Say what is in the way, and what to do about it."""
+from clusters import settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +35,10 @@ class Settings:
         return {"slurmctld": self.port, **database, **self.nodes_and_ports}
 
 
-def default_folder() -> Path:
-    """Name the folder of a person who has one cluster."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "slurm"
-
-
 def parser() -> argparse.ArgumentParser:
     """Build the command line of `up`."""
-    made = argparse.ArgumentParser(
-        prog="clusters/slurm/up",
-        description="Bring a real Slurm up on this machine and print what to export. Starts what "
-        "does not run, and nothing twice. Options are remembered in the folder.",
-    )
+    made = settings.parser("slurm", "Slurm", "slurmctld, node1, munged, ...")
     add = made.add_argument
-    add("folder", nargs="?", type=Path, default=default_folder(), help="default: %(default)s")
     yes_or_no: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
     add("--accounting", **yes_or_no, help="slurmdbd and MariaDB (default: yes)")
     add("--cgroups", **yes_or_no, help="enforce memory limits; root, cgroup v1 (default: no)")
@@ -64,27 +49,13 @@ def parser() -> argparse.ArgumentParser:
         ("port", 60000, "slurmctld's; slurmdbd +1, nodes from +10 (default: 16800)"),
         ("min-job-age", 2**24, "seconds that squeue knows an ended job (default: 300)"),
     ):
-        add(f"--{name}", type=partial(_up_to, most), metavar="N", help=words)
+        settings.add_number(made, name, most, words)
     add("--prefix", type=_prefix, metavar="WORD", help="of the nodes' names (default: node)")
-    add("--set", action="append", type=_line, metavar="KEY=VALUE", help="a line of slurm.conf")
-    add("--only", metavar="DAEMON", help="start this one alone: slurmctld, node1, munged, ...")
+    settings.add_lines(made, "a line of slurm.conf")
     return made
-
-
-def _up_to(most: int, text: str) -> int:
-    if not 0 < int(text) <= most:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and {most}")
-    return int(text)
 
 
 def _prefix(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9]{,7}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not 1 to 8 small letters and digits")
-    return text
-
-
-def _line(text: str) -> str:
-    key, _, value = text.partition("=")
-    if not key or not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return text
