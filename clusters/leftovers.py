@@ -47,18 +47,38 @@ def _below(pid: int, children: dict[int, list[Process]]) -> list[Process]:
     return [row for child in children.get(pid, []) for row in (child, *_below(child.pid, children))]
 
 
-def kill(find: Callable[[list[Process]], list[Process]]) -> None:
-    """Kill what is found until there is nothing: a job may have begun meanwhile."""
+def kill(find: Callable[[list[Process]], list[Process]]) -> list[Process]:
+    """Kill what is found until there is nothing, and tell who it was.
+
+    A job may have begun meanwhile.
+    """
+    killed: list[Process] = []
     rounds = 0
-    while left := [row for row in find(_processes()) if row.pid != os.getpid()]:
+    while left := _freeze(find):
         if rounds == MOST_ROUNDS:
             raise TimeoutError(f"processes do not die: {', '.join(str(row.pid) for row in left)}")
         rounds += 1
-        # Watchers first, so that none can report what becomes of its job.
-        for process in reversed(left):
-            send(process.pid, process.started, signal.SIGSTOP)
         for process in left:
             send(process.pid, process.started, signal.SIGKILL, wait_s=KILL_S)
+        killed += left
+    return killed
+
+
+def _freeze(find: Callable[[list[Process]], list[Process]]) -> list[Process]:
+    """Stop what is found until nobody is new: what was born while we looked is found by then.
+
+    Once its parent is dead, it could not be.
+    """
+    known: set[tuple[int, str]] = set()
+    while True:
+        found = [row for row in find(_processes()) if row.pid != os.getpid()]
+        new = [row for row in found if (row.pid, row.started) not in known]
+        if not new:
+            return found
+        # Watchers first, so that none can report what becomes of its job.
+        for process in reversed(new):
+            send(process.pid, process.started, signal.SIGSTOP)
+        known.update((row.pid, row.started) for row in new)
 
 
 def _processes() -> list[Process]:
