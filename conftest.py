@@ -8,15 +8,18 @@ import pytest
 ROOT = Path(__file__).parent
 sys.path += [str(ROOT), str(ROOT / "tests")]
 
-from slurm_cluster import slurm, slurm_bare, slurm_cgroups  # noqa: E402 - found by the line before
-from slurm_site import site_on  # noqa: E402 - as above
+# Found by the line before.
+from gridengine_cluster import gridengine  # noqa: E402
+from slurm_cluster import slurm, slurm_bare, slurm_cgroups  # noqa: E402
+from slurm_site import site_on  # noqa: E402
 
-__all__ = ["site_on", "slurm", "slurm_bare", "slurm_cgroups"]
+__all__ = ["gridengine", "site_on", "slurm", "slurm_bare", "slurm_cgroups"]
+MARKS = dict.fromkeys(__all__, "slurm") | {"gridengine": "gridengine"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a real Slurm, so that no test can forget to."""
+    """Mark what asks for a real cluster, so that no test can forget to."""
     for item in items:
-        if not set(__all__).isdisjoint(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.slurm)
+        for mark in {MARKS[name] for name in getattr(item, "fixturenames", ()) if name in MARKS}:
+            item.add_marker(getattr(pytest.mark, mark))

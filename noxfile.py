@@ -23,16 +23,17 @@ PYTHONS = SUPPORTED if HERE in SUPPORTED else [*SUPPORTED, HERE]
 
 # Sorted by what a person wants to know first. All of it is what CI runs.
 nox.options.sessions = [
-    "lint", "types", "floors", "docs", "readme", "alone", "wheels", "tests", "slurm",
+    "lint", "types", "floors", "docs", "readme", "alone", "wheels", "tests", "clusters",
 ]  # fmt: skip
 nox.options.stop_on_first_error = False
 # pip and venv alone: nothing else has to be there, and nothing is fetched but packages.
 nox.options.default_venv_backend = "virtualenv"
 nox.options.download_python = "never"
 
-# What the sessions `wheels`, `alone` and `slurm` are there for is left to them.
+# What the sessions `wheels`, `alone` and `clusters` are there for is left to them.
 SOURCES_ONLY = "not venv and not alone"
-NO_SLURM = f"{SOURCES_ONLY} and not slurm"
+CLUSTERS = "(slurm or gridengine)"
+NO_CLUSTERS = f"not {CLUSTERS}"
 # What can differ from one Python to the next; how processes get along cannot.
 WHERE_PYTHON_COUNTS = ("core/tests", "plugins")
 # What can differ between sources and wheels; the pure floors of the core cannot.
@@ -115,10 +116,10 @@ def floors(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests from the sources; those marked slow on one Python only, nox's own."""
     _install_sources(session, *TESTING)
-    marks = NO_SLURM
+    marks = f"{SOURCES_ONLY} and {NO_CLUSTERS}"
     folders: tuple[str, ...] = ()
     if session.python != HERE:
-        marks = f"{NO_SLURM} and not slow"
+        marks = f"{marks} and not slow"
         folders = WHERE_PYTHON_COUNTS
     session.run(
         "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", marks,
@@ -127,12 +128,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def slurm(session: nox.Session) -> None:
-    """Run what needs a real Slurm; where clusters/slurm/install was not run, skip it loudly."""
+def clusters(session: nox.Session) -> None:
+    """Run what needs a real Slurm or Grid Engine; where one is not installed, skip it loudly."""
     _install_sources(session, *TESTING)
     session.run(
         "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME,
-        "-m", f"{SOURCES_ONLY} and slurm and not thorough",
+        "-m", f"{SOURCES_ONLY} and {CLUSTERS} and not thorough",
         *session.posargs,
     )  # fmt: skip
 
@@ -171,7 +172,7 @@ def wheels(session: nox.Session) -> None:
         shutil.copy(ROOT / "docs/reference" / name, away / "docs/reference")
     session.chdir(away)
     session.run(
-        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", "not alone and not slurm",
+        "python", "-m", "pytest", *ONCE_MORE, *TWO_AT_A_TIME, "-m", f"not alone and {NO_CLUSTERS}",
         *(session.posargs or AS_INSTALLED),
         env={"SHIPPED_WHEELS": str(built[0].parent)},
     )  # fmt: skip

@@ -27,6 +27,8 @@ class OwnCluster:
     """A cluster in a folder of its own: as a context manager it is up inside, and wiped after."""
 
     KIND: ClassVar[str]
+    PATH: ClassVar[str]
+    """Where its programs are."""
 
     def __init__(self, *options: str) -> None:
         given = tempfile.gettempdir()
@@ -36,6 +38,7 @@ class OwnCluster:
         self.folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         self.options = options
         self.environment: dict[str, str] = {}
+        """What is to be exported; known once it is up."""
         self.daemons = Daemons(self.folder / "run", self.folder / "log")
 
     def __enter__(self) -> Self:
@@ -52,7 +55,10 @@ class OwnCluster:
 
     def up(self, *options: str) -> str:
         """Bring up what does not run; give what is to be exported."""
-        return self._must("up", *options)
+        exports = self._must("up", *options)
+        rows = [line.removeprefix("export ").partition("=") for line in exports.splitlines()]
+        self.environment = {name: value for name, _, value in rows}
+        return exports
 
     def down(self, *options: str) -> None:
         """Take it down."""
@@ -85,7 +91,7 @@ class OwnCluster:
         """Run a program with the variables of the cluster, in its folder."""
         return subprocess.run(
             words,
-            env={**os.environ, **self.environment, "LC_ALL": "C"},
+            env={**os.environ, **self.environment, "LC_ALL": "C", "PATH": self.PATH},
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -22,10 +22,10 @@ class SlurmCluster(OwnCluster):
     """
 
     KIND = "slurm"
+    PATH = PATH
 
     def __init__(self, *options: str, nodes: int = 2) -> None:
         super().__init__(*options, f"--nodes={nodes}")
-        self.environment = {"SLURM_CONF": f"{self.folder}/etc/slurm.conf"}
 
     @property
     def nodes(self) -> list[str]:

@@ -451,16 +451,16 @@ def test_where_slurm_is_missing_tests_are_skipped_but_not_in_ci(
     assert [pytest.skip.Exception, pytest.fail.Exception] == outcomes
 
 
-def test_what_asks_for_a_slurm_is_marked(pytestconfig: pytest.Config) -> None:
-    """One that is not marked would run on every Python, and where there is no Slurm."""
+def test_what_asks_for_a_cluster_is_marked(pytestconfig: pytest.Config) -> None:
+    """One that is not marked would run on every Python, and where there is no cluster."""
     root = pytestconfig.rootpath / "conftest.py"
     plugins = pytestconfig.pluginmanager.get_plugins()
     (conftest,) = (each for each in plugins if getattr(each, "__file__", None) == str(root))
-    items = [Item(("tmp_path",)), Item(("tmp_path", "slurm_bare"))]
+    items = [Item(("tmp_path",)), Item(("tmp_path", "slurm_bare")), Item(("gridengine",))]
 
     conftest.pytest_collection_modifyitems(items)
 
-    assert [[], ["slurm"]] == [item.marks for item in items]
+    assert [[], ["slurm"], ["gridengine"]] == [item.marks for item in items]
 
 
 class Item:

@@ -1,0 +1,1 @@
+"""A real Grid Engine on one machine, from Debian's packages, for tests and trying out."""
