@@ -208,8 +208,8 @@ class CommandLineBackend:
         place = self.batches.place(attempt.token)
         if place is None or attempt.native_id is None:
             return None
-        suffix = self.scheduler.element_pattern.format(id="", index=place.index)
         is_element = place.size > 1
+        suffix = place.native_id("", self.scheduler.element_pattern)
         return Known(
             token=attempt.token,
             submission=attempt.native_id.removesuffix(suffix) if is_element else attempt.native_id,

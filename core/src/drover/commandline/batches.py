@@ -53,11 +53,12 @@ class Place:
 
         Args:
             submitted: The id of the submission as a whole.
-            pattern: How an element of an array is named: `{id}_{index}`.
+            pattern: How an element of an array is named: `{id}_{index}`, where `index` counts
+                from 0, or `{id}.{number}`, from 1.
         """
         if self.size == 1:
             return submitted
-        return pattern.format(id=submitted, index=self.index)
+        return pattern.format(id=submitted, index=self.index, number=self.index + 1)
 
 
 @frozen(kw_only=True)
@@ -92,6 +93,8 @@ class TaskSettings:
     """Variables that every command gets."""
     shared_signals: Sequence[int] = ()
     """Signals that the scheduler sends to every process of a job: not passed on once more."""
+    listens: bool = False
+    """Whether the wrapper looks for requests by file: some schedulers pass no signals on."""
     keeps_wall_time: bool = True
     """Whether the wrapper ends a command at its wall time, to the second; schedulers count minutes,
     and look at the clock now and then."""
@@ -163,6 +166,7 @@ class Batches:
                 "pass_env": list(settings.pass_env),
                 "shared_signals": [int(number) for number in settings.shared_signals],
                 "news": str(self.news),
+                **({"listens": True} if settings.listens else {}),
             },
         }
         yield json.dumps(head) + "\n"

@@ -73,7 +73,8 @@ class Look:
             row = listing.find(known)
             if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
                 self._memory.left_since.pop(known.token, None)
-                seen.append(observation(known, self._as_begun(known, row), self._at))
+                row = self._as_begun(known, self._as_counted(known, row))
+                seen.append(observation(known, row, self._at))
                 continue
             told = end_by_record(known.folder, known.token, self._at)
             if row is not None and row.is_leaving:
@@ -85,6 +86,7 @@ class Look:
                 Left(
                     known=known,
                     row=row,
+                    has_begun=bool(told) or _has_begun(known),
                     has_record=_tells_of(told, known, row),
                     waited_s=now - since,
                 )
@@ -99,6 +101,20 @@ class Look:
             is_final = known.native_id not in recalled.not_yet
             seen += self._ended(known, row, ends[known.token], is_final=is_final)
         return seen, recalled.complete
+
+    @staticmethod
+    def _as_counted(known: Known, row: Row) -> Row:
+        """Count the restarts of a job whose scheduler does not tell them, by its claims."""
+        if row.restart is not None or not known.requeue:
+            return row
+        starts = [
+            entry.owner.restart
+            for entry in claims.read(known.folder)
+            if entry.owner is not None and entry.owner.native_id == known.native_id
+        ]
+        if not starts:
+            return row
+        return evolve(row, restart=starts[-1] + (row.phase is Phase.QUEUED))
 
     def _as_begun(self, known: Known, row: Row) -> Row:
         """Call nothing running before its claim is taken: until then it may be closed.
@@ -145,6 +161,11 @@ def _tells_of(told: Sequence[Observation], known: Known, row: Row | None) -> boo
     if row is not None and row.restart is not None:
         restart = row.restart
     return any(entry.end is not None and (entry.restart or 0) == restart for entry in told)
+
+
+def _has_begun(known: Known) -> bool:
+    """Tell whether somebody has taken the claim."""
+    return any(e.kind is not claims.EntryKind.CLOSED for e in claims.read(known.folder))
 
 
 def observation(known: Known, row: Row, at: float) -> Observation:

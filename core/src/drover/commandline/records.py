@@ -129,6 +129,8 @@ def _report(record: dict[str, Any]) -> EndReport:
         reason = Reason.LAUNCH_FAILED
     elif record.get("over") is True:
         reason = Reason.WALL_TIME
+    elif record.get("cancelled") is True:
+        reason = Reason.CANCELLED
     return EndReport(
         source=Source.EXIT_RECORD,
         at=float(record["ended_at"]),

@@ -94,6 +94,8 @@ class Left:
     known: Known
     row: Row | None = None
     """As it was listed."""
+    has_begun: bool = False
+    """Whether its claim was taken: the command may have been run."""
     has_record: bool = False
     """Whether its wrapper tells how the command ended: its exit code need not be asked for."""
     waited_s: float = 0.0
@@ -126,9 +128,11 @@ class Scheduler(Protocol):
     element_index: str
     """How it knows its index in the array, counted from 0: `{SLURM_ARRAY_TASK_ID}`."""
     element_pattern: str
-    """How an element is named from outside; it begins with the array's id: `{id}_{index}`."""
+    """How an element is named from outside; it begins with the array's id: `{id}_{index}`, or
+    with `number`, which counts from 1."""
     restart: str
-    """How a job knows how often it was run before: `{SLURM_RESTART_COUNT}`."""
+    """How a job knows how often it was run before: `{SLURM_RESTART_COUNT}`; with a `+` behind it,
+    where it knows only whether it was."""
 
     @property
     def capabilities(self) -> Capabilities:

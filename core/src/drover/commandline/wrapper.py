@@ -6,7 +6,8 @@
 FOLDER is the attempt's own folder and holds `task.json`. LIST is a file of many tasks, one a line
 after its head, from which INDEX chooses: an array of a scheduler is one list. INDEX, NATIVE_ID
 and RESTART may name variables of the scheduler in braces, such as `{JOB_ID}.{SGE_TASK_ID}` or
-`{SLURM_RESTART_COUNT}`.
+`{SLURM_RESTART_COUNT}`; `{SGE_TASK_ID-1}` is a number less one. A RESTART that ends with `+` says
+only whether the job was run before: its earlier starts are counted.
 
 This file stands alone: it is copied to file systems where drover is not installed, so it imports
 the standard library only and keeps to what Python 3.6 understands. The rest of drover imports it,
@@ -60,6 +61,10 @@ CANCEL = "cancel.json"
 """Left in the folder before an attempt is cancelled: `grace_s`, seconds between TERM and KILL."""
 PATIENCE_S = (0.1, 1.0, 5.0, 15.0, 30.0)
 """Delays between tries to write an exit record: without it nobody knows the true end."""
+LISTEN_S = 1.0
+"""Between two looks at what is asked by file, where the scheduler passes no signals on."""
+REQUESTS = "requests"
+"""File in an attempt's folder with lines `RESTART SIGNAL WHY`; WHY is `cancel` or `signal`."""
 ENDING = frozenset([KILLER, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
 
 Json = Dict[str, Any]
@@ -435,11 +440,19 @@ class Runner:
     """Start the command, pass signals on to it, reap it."""
 
     def __init__(
-        self, own_session: bool, shared: Sequence[int] = (), wall_time: Optional[float] = None
+        self,
+        own_session: bool,
+        shared: Sequence[int] = (),
+        wall_time: Optional[float] = None,
+        listens: bool = False,
     ) -> None:
         self.own_session = own_session
         self.shared = frozenset(shared)
         self.wall_time = wall_time
+        self.listens = listens
+        self.is_cancelled = False
+        """Whether a request to end came by file, and was passed on."""
+        self._requests: Optional[Requests] = None
         self.is_over = False
         """Whether the wall time has passed, and TERM was sent for it."""
         self._deadline = self._kill_at = float("inf")
@@ -499,19 +512,39 @@ class Runner:
             close_all(handles)
         while self.early:
             self._pass_on(self.early.pop(0))
+        if self.listens:
+            self._requests = Requests(folder, restart)
         if self.wall_time is not None:
             self._deadline = time.monotonic() + self.wall_time
+        if self.wall_time is not None or self.listens:
             self._set_alarm()
 
     def _set_alarm(self) -> None:
         now = time.monotonic()
-        wait_s = max(0.001, min(TICK_S, self._deadline - now, self._kill_at - now))
+        tick_s = LISTEN_S if self.listens else TICK_S
+        wait_s = max(0.001, min(tick_s, self._deadline - now, self._kill_at - now))
         self._tick_at = now + wait_s
         signal.signal(signal.SIGALRM, self._look_at_clock)
         signal.setitimer(signal.ITIMER_REAL, wait_s)
 
+    def _listen(self) -> None:
+        """Pass on what is asked by file. What is to end the job goes to all its processes."""
+        for number, why in self._requests.read() if self._requests else ():
+            if not self.child:
+                return
+            self.is_cancelled = self.is_cancelled or why == "cancel"
+            leads = os.getpgrp() == os.getpid() and not self.own_session
+            with contextlib.suppress(ProcessLookupError):
+                if number in self.shared and leads:
+                    os.killpg(0, number)
+                else:
+                    os.kill(self.child, number)
+                    if number == signal.SIGTERM:
+                        self._heed_grace()
+
     def _look_at_clock(self, _number: int, _frame: Optional[FrameType]) -> None:
         """End the command when its time is over; time in which all was stopped does not count."""
+        self._listen()
         now = time.monotonic()
         if now - self._tick_at > 1.0:
             self._deadline += now - self._tick_at
@@ -536,6 +569,36 @@ class Runner:
         self.child = 0
         _, status, usage = os.wait4(child, 0)
         return status, usage
+
+
+class Requests:
+    """What is asked of a command by file: where a scheduler has no way to signal a job."""
+
+    def __init__(self, folder: str, restart: int) -> None:
+        self._path = os.path.join(folder, REQUESTS)
+        self._restart = restart
+        self._offset = 0
+        # Made here: that a file is there is asked of a file server at each look, that one is not
+        # is remembered for up to a minute.
+        with contextlib.suppress(OSError):
+            os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    def read(self) -> List[Tuple[int, str]]:
+        """Give what was asked since the last time: signals, and why."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found: List[Tuple[int, str]] = []
+        for line in whole.decode("ascii", "replace").splitlines():
+            match = re.match(r"(\d+) (\d+) (cancel|signal)$", line)
+            if match and int(match.group(1)) == self._restart and 0 < int(match.group(2)) < 65:
+                found.append((int(match.group(2)), match.group(3)))
+        return found
 
 
 def spawn(
@@ -620,6 +683,7 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
     spread(task)
     status, used = runner.reap()
     record.update(ending(status), started="yes", ended_at=time.time(), over=runner.is_over)
+    record["cancelled"] = runner.is_cancelled
     record["usage"] = {
         "cpu_user_s": used.ru_utime,
         "cpu_system_s": used.ru_stime,
@@ -631,6 +695,9 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
         record["message"] = run_post_launch(task, folder, restart, code)
     leave_record(folder, f"exit.{restart}.json", record)
     spread(task)
+    if runner.is_cancelled and os.getpgrp() == os.getpid():
+        # Children that outlive the command are nobody's, and a scheduler may leave them alone.
+        os.killpg(0, signal.SIGKILL)
     return code
 
 
@@ -673,12 +740,36 @@ def leave_record(folder: str, name: str, record: Mapping[str, Any]) -> None:
 
 
 def expand(text: str) -> str:
-    """Replace `{NAME}` by the variable of that name, "" if it is not set."""
-    return re.sub(r"\{(\w+)\}", lambda match: os.environ.get(match.group(1), ""), text)
+    """Replace `{NAME}` by the variable of that name, "" if it is not set.
+
+    `{NAME-1}` is its value less one: some schedulers count from 1. What is no number is "".
+    """
+
+    def value(match: "re.Match[str]") -> str:
+        found = os.environ.get(match.group(1), "")
+        if match.group(2) is None:
+            return found
+        return str(int(found) - 1) if found.isdigit() else ""
+
+    return re.sub(r"\{(\w+?)(-1)?\}", value, text)
 
 
-def claim_start(folder: str, task: Mapping[str, Any], native_id: str, restart: int) -> Json:
+def restart_of(text: str) -> Tuple[int, bool]:
+    """Read which start this is, or at least how many; tell whether earlier ones are to be counted.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    counts = text.endswith("+")
+    return int(text.rstrip("+") or 0), counts
+
+
+def claim_start(
+    folder: str, task: Mapping[str, Any], native_id: str, restart: int, counts: bool = False
+) -> Json:
     """Take the claim for this start.
+
+    Where *counts*, a restart is one more than there were: Grid Engine tells only that it is one.
 
     Raises:
         Unrun: It is not to be had, or nobody can say.
@@ -686,8 +777,11 @@ def claim_start(folder: str, task: Mapping[str, Any], native_id: str, restart: i
     if not native_id.strip("._-"):
         raise Unrun("the scheduler's variables name no job")
     requeue = bool(task.get("requeue"))
-    entry = start_entry(native_id, restart)
     try:
+        if counts and restart:
+            own = [e for e in read_claims(folder) if e.get("native_id") == native_id]
+            restart = max([int(e["restart"]) + 1 for e in own if e["kind"] == "start"] or [1])
+        entry = start_entry(native_id, restart)
         claim, _, why = append_claim(
             folder, entry, lambda seen: start_refusal(seen, native_id, restart, requeue)
         )
@@ -744,35 +838,41 @@ def main(arguments: Sequence[str]) -> int:
         )
         return UNRUN_EXIT
     folder, native_id, restart = arguments[0], expand(arguments[1]), 0
+    counts = False
     try:
-        restart = int(expand(arguments[2] if len(arguments) > 2 else "") or 0)
+        restart, counts = restart_of(expand(arguments[2] if len(arguments) > 2 else ""))
         task = read_task(folder)
     except (Unrun, ValueError) as error:
         note_unrun(folder, native_id, restart, str(error))
         return UNRUN_EXIT
-    return claim_and_run(folder, task, native_id, restart)
+    return claim_and_run(folder, task, native_id, restart, counts)
 
 
 def of_list(path: str, index: str, native_id: str, restart: str = "") -> int:
     """Run one task of a list. Gives the exit code of the process."""
     try:
         task = read_listed_task(path, int(index))
-        number = int(restart or 0)
+        number, counts = restart_of(restart)
     except (Unrun, ValueError) as error:
         sys.stderr.write(f"drover: nothing was run: {error}\n")
         return UNRUN_EXIT
     # As bytes the path may be anything, whatever the locale of this node.
-    return claim_and_run(os.fsdecode(to_bytes(task["folder"])), task, native_id, number)
+    return claim_and_run(os.fsdecode(to_bytes(task["folder"])), task, native_id, number, counts)
 
 
-def claim_and_run(folder: str, task: Json, native_id: str, restart: int) -> int:
+def claim_and_run(
+    folder: str, task: Json, native_id: str, restart: int, counts: bool = False
+) -> int:
     """Run a task if its claim is to be had. Gives the exit code of the process."""
     runner = Runner(
-        bool(task.get("own_session")), task.get("shared_signals", ()), task.get("wall_time")
+        bool(task.get("own_session")),
+        task.get("shared_signals", ()),
+        task.get("wall_time"),
+        bool(task.get("listens")),
     )
     try:
         check_predecessors(task)
-        claim = claim_start(folder, task, native_id, restart)
+        claim = claim_start(folder, task, native_id, restart, counts)
     except Unrun as error:
         note_unrun(folder, native_id, restart, str(error))
         spread(task)

@@ -1,0 +1,105 @@
+"""The hooks: drover's own for batch systems, with DRMAA behind them."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from attrs import evolve
+
+from drover.commandline import CommandLineBackend
+from drover.hookspecs import Context, hookimpl
+from drover.models import (
+    Attempt,
+    Chunk,
+    Diagnosis,
+    JobSpec,
+    Order,
+    OrderAnswer,
+    StageAnswer,
+    Stream,
+    SubmitAnswer,
+    Verb,
+)
+from drover_drmaa._config import PLAIN, DrmaaConfig
+from drover_drmaa._context import RoutingContext
+from drover_drmaa._gridengine import GridEngine
+from drover_drmaa._link import Link
+from drover_drmaa._plain import PlainDrmaa
+from drover_drmaa._template import as_specified
+
+CONTACT: Final = "session=drover-{store}"
+"""A name of our own choosing opens a session of Grid Engine, and opens it again."""
+
+
+class DrmaaBackend(CommandLineBackend):
+    """Run jobs on Grid Engine, or by any other DRMAA library."""
+
+    def __init__(self, context: Context) -> None:
+        config = DrmaaConfig.read(context.name, context.config)
+        plain = config.dialect == PLAIN
+        contact = "" if plain else CONTACT.format(store=context.store_id)
+        self.link = Link(config.drmaa_library, contact, int(config.recycle_after))
+        routed = RoutingContext(context, self.link, config.commands)
+        scheduler = (PlainDrmaa if plain else GridEngine)(context.name, config)
+        super().__init__(routed, scheduler)
+        self._is_started = False
+
+    @hookimpl
+    def drover_start(self) -> bool:
+        """Open the session, and listen to what wrappers tell."""
+        self._is_started = True
+        return super().drover_start()
+
+    @hookimpl
+    def drover_stop(self) -> bool:
+        """Listen no more, and close the session."""
+        super().drover_stop()
+        self.link.close()
+        return True
+
+    @hookimpl
+    def drover_submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
+        """Hand attempts over, with DRMAA's own attributes in their fields."""
+        return super().drover_submit([self._specified(attempt) for attempt in attempts])
+
+    @hookimpl
+    def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
+        """Carry out requests. Between TERM and KILL of a cancel it is we who wait."""
+        grace_s = self.scheduler.capabilities.cancel_grace_s
+        return super().drover_control(
+            [
+                evolve(order, request=evolve(order.request, grace_s=grace_s))
+                if order.request.verb is Verb.CANCEL and order.request.grace_s is None
+                else order
+                for order in orders
+            ]
+        )
+
+    @hookimpl
+    def drover_read_output(
+        self, attempt: Attempt, stream: Stream, offset: int, size: int
+    ) -> Chunk | None:
+        """Read a piece of a file."""
+        return super().drover_read_output(self._specified(attempt), stream, offset, size)
+
+    @hookimpl
+    def drover_stage_in(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
+        """Copy what jobs need into their working directories, which the nodes see as well."""
+        return super().drover_stage_in([self._specified(attempt) for attempt in attempts])
+
+    @hookimpl
+    def drover_stage_out(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
+        """Copy what jobs have made to where it was asked for."""
+        return super().drover_stage_out([self._specified(attempt) for attempt in attempts])
+
+    @hookimpl
+    def drover_diagnose(self) -> list[Diagnosis]:
+        """Try what everything rests on; a client that asks leaves no worker behind."""
+        try:
+            return super().drover_diagnose()
+        finally:
+            if not self._is_started:
+                self.link.close()
+
+    def _specified(self, attempt: Attempt) -> Attempt:
+        spec: JobSpec = as_specified(self.context.name, attempt.spec)
+        return attempt if spec is attempt.spec else evolve(attempt, spec=spec)

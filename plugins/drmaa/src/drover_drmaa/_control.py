@@ -1,0 +1,165 @@
+"""Carry out requests with qdel, qhold, qrls and qmod, and by what the wrapper is told by file."""
+
+import json
+import signal
+from collections.abc import Generator, Mapping, Sequence
+from typing import Final
+
+from drover.commandline import Command, Known, Row, Talk
+from drover.hookspecs import Completed
+from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
+from drover_drmaa._qstat import said
+
+MOST_IDS: Final = 500
+"""In one command: far below the limits on a command line."""
+TELL: Final = "tell-wrapper"
+"""By this name talks leave word for wrappers."""
+
+Answers = dict[str, OrderAnswer]
+
+COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
+    Verb.HOLD: ("qhold", "-h", "u"),
+    Verb.RELEASE: ("qrls", "-h", "u"),
+    Verb.SUSPEND: ("qmod", "-sj"),
+    Verb.RESUME: ("qmod", "-usj"),
+}
+DELETE: Final = ("qdel",)
+_ALREADY: Final = ("already suspended", "already unsuspended", "already in deletion")
+_GONE: Final = ("does not exist", "invalid queue or job", "do not exist")
+_UNHEARD: Final = ("unable to", "commlib error", "timeout", "Connection", "can't")
+
+
+def told(orders: Sequence[tuple[Known, int, str]], timeout_s: float) -> Command:
+    """Leave word for wrappers: a signal for each, and why."""
+    lines = [
+        {"folder": str(known.folder), "restart": known.restart, "signal": number, "why": why}
+        for known, number, why in orders
+    ]
+    return Command(argv=(TELL,), input=json.dumps(lines).encode("ascii"), timeout_s=timeout_s)
+
+
+def delete_command(ids: Sequence[str], timeout_s: float) -> Command:
+    """Kill jobs, or take them from the queue."""
+    return Command(argv=(*DELETE, *ids), timeout_s=timeout_s)
+
+
+def talk(
+    orders: Sequence[Order],
+    known: Mapping[str, Known],
+    rows: Mapping[str, Row | None],
+    timeout_s: float,
+) -> Talk[Sequence[OrderAnswer]]:
+    """Carry out orders whose jobs were just looked up.
+
+    Args:
+        orders: What is to be done.
+        known: Each job by its token.
+        rows: The row of each job by its token, `None` if it is not there, or is another's.
+        timeout_s: Of each command.
+    """
+    answers: Answers = {}
+    groups: dict[tuple[str, ...], list[Order]] = {}
+    signals: list[tuple[Known, int, str]] = []
+    for order in orders:
+        row = rows.get(order.attempt.token)
+        answer = at_once(order, row)
+        if answer is not None:
+            answers[order.request.id] = answer
+            continue
+        assert row is not None
+        number = _signal(order, row)
+        if number is not None:
+            why = "signal" if order.request.verb in (Verb.SIGNAL, Verb.TERMINATE) else "cancel"
+            signals.append((known[order.attempt.token], number, why))
+            answers[order.request.id] = _done(order)
+            continue
+        words = COMMANDS.get(order.request.verb, DELETE)
+        groups.setdefault(words, []).append(order)
+    if signals:
+        yield told(signals, timeout_s)
+    for words, group in groups.items():
+        for start in range(0, len(group), MOST_IDS):
+            part = group[start : start + MOST_IDS]
+            yield from _carry_out(words, part, answers, timeout_s)
+    return list(answers.values())
+
+
+def at_once(order: Order, row: Row | None) -> OrderAnswer | None:
+    """Answer what needs no command."""
+    verb = order.request.verb
+    if row is None or row.phase is Phase.ENDED:
+        return answer(order, Verdict.TOO_LATE, "Grid Engine knows no such job any more")
+    if verb in (Verb.HOLD, Verb.RELEASE) and row.phase is not Phase.QUEUED:
+        return answer(order, Verdict.REFUSED, "it runs already; suspend it, or cancel it")
+    if verb is Verb.SUSPEND and row.phase is Phase.QUEUED:
+        return answer(order, Verdict.REFUSED, "it does not run yet; hold it, or cancel it")
+    if verb is Verb.SIGNAL and row.phase is not Phase.RUNNING:
+        return answer(order, Verdict.REFUSED, "only what runs can be signalled")
+    if verb is Verb.RETRY:
+        return answer(order, Verdict.REFUSED, "Grid Engine knows no such request")
+    return None
+
+
+def _signal(order: Order, row: Row) -> int | None:
+    """Say which signal the wrapper is to pass on; `None` where Grid Engine itself acts.
+
+    Grid Engine has KILL alone, at once and for all processes; a wrapper that is stopped, or has
+    not begun, hears nothing.
+    """
+    verb = order.request.verb
+    if row.phase is not Phase.RUNNING or row.is_leaving:
+        return None
+    if verb in (Verb.CANCEL, Verb.TERMINATE):
+        return int(signal.SIGTERM)
+    if verb is Verb.KILL:
+        return int(signal.SIGKILL)
+    if verb is Verb.SIGNAL:
+        return int(order.request.signal or signal.SIGTERM)
+    return None
+
+
+def _carry_out(
+    words: tuple[str, ...], group: Sequence[Order], answers: Answers, timeout_s: float
+) -> Generator[Command, Completed, None]:
+    ids = [order.attempt.native_id or "" for order in group]
+    reply = yield Command(argv=(*words, *ids), timeout_s=timeout_s)
+    output = f"{reply.stdout}\n{reply.stderr}"
+    bad = any(text in output for text in (*_GONE, "denied", "can not be applied", *_UNHEARD))
+    if not bad and reply.returncode == 0:
+        for order in group:
+            answers[order.request.id] = _done(order)
+    elif len(group) > 1:
+        # One of them was the reason: asked again one by one, what is done already does no harm.
+        middle = len(group) // 2
+        yield from _carry_out(words, group[:middle], answers, timeout_s)
+        yield from _carry_out(words, group[middle:], answers, timeout_s)
+    else:
+        (order,) = group
+        verdict = _verdict(output)
+        if verdict is not None:
+            answers[order.request.id] = answer(order, verdict, " ".join(output.split()))
+        elif not any(text in output for text in _UNHEARD):
+            answers[order.request.id] = answer(order, Verdict.REFUSED, said(reply))
+        # Else nobody has heard it: no answer, and it is asked again.
+
+
+def _verdict(output: str) -> Verdict | None:
+    if any(text in output for text in _ALREADY):
+        return Verdict.DONE
+    if any(text in output for text in _GONE):
+        return Verdict.TOO_LATE
+    if "denied" in output or "can not be applied" in output:
+        return Verdict.REFUSED
+    return None
+
+
+def _done(order: Order) -> OrderAnswer:
+    done = order.request.verb not in (Verb.CANCEL, Verb.TERMINATE, Verb.KILL)
+    return answer(order, Verdict.DONE if done else Verdict.SIGNALLED, "")
+
+
+def answer(order: Order, verdict: Verdict, message: str) -> OrderAnswer:
+    """Answer an order."""
+    return OrderAnswer(
+        token=order.attempt.token, request_id=order.request.id, verdict=verdict, message=message
+    )
