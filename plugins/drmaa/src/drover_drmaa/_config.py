@@ -84,7 +84,7 @@ _WORDS: Final[Mapping[Any, str]] = {
 
 def _fits(key: str, value: object, kind: Any) -> bool:
     if kind is float:
-        least_is_fine = key == "wall_time_margin_s" and value == 0
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and (value > 0 or least_is_fine)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return value > 0 or (key == "wall_time_margin_s" and value == 0)
     return isinstance(value, kind) and (key != "dialect" or value in DIALECTS)

@@ -15,7 +15,9 @@ from drover_drmaa._control import TELL
 from drover_drmaa._link import Link, Told
 from drover_drmaa._template import COMMAND
 
-GRID_ENGINE_COMMANDS: Final = frozenset({"qstat", "qacct", "qdel", "qhold", "qrls", "qmod", "qconf"})
+GRID_ENGINE_COMMANDS: Final = frozenset(
+    {"qstat", "qacct", "qdel", "qhold", "qrls", "qmod", "qconf"}
+)
 
 
 class RoutingContext:

@@ -6,8 +6,9 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
 from drover.commandline import Command, Known, Row, Talk
+from drover.errors import UnreachableError
 from drover.hookspecs import Completed
-from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
+from drover.models import USER, Order, OrderAnswer, Phase, Verb, Verdict
 from drover_drmaa._qstat import said
 
 MOST_IDS: Final = 500
@@ -22,6 +23,7 @@ COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
     Verb.RELEASE: ("qrls", "-h", "u"),
     Verb.SUSPEND: ("qmod", "-sj"),
     Verb.RESUME: ("qmod", "-usj"),
+    Verb.REQUEUE: ("qmod", "-rj"),
 }
 DELETE: Final = ("qdel",)
 _ALREADY: Final = ("already suspended", "already unsuspended", "already in deletion")
@@ -72,6 +74,9 @@ def talk(
             why = "signal" if order.request.verb in (Verb.SIGNAL, Verb.TERMINATE) else "cancel"
             signals.append((known[order.attempt.token], number, why))
             answers[order.request.id] = _done(order)
+            if row.phase is Phase.SUSPENDED:
+                # Stopped, it hears nothing; its end would be known by accounting alone.
+                groups.setdefault(COMMANDS[Verb.RESUME], []).append(order)
             continue
         words = COMMANDS.get(order.request.verb, DELETE)
         groups.setdefault(words, []).append(order)
@@ -95,6 +100,8 @@ def at_once(order: Order, row: Row | None) -> OrderAnswer | None:
         return answer(order, Verdict.REFUSED, "it does not run yet; hold it, or cancel it")
     if verb is Verb.SIGNAL and row.phase is not Phase.RUNNING:
         return answer(order, Verdict.REFUSED, "only what runs can be signalled")
+    if verb is Verb.REQUEUE and row.phase is Phase.QUEUED:
+        return answer(order, Verdict.REFUSED, "it waits to be run already")
     if verb is Verb.RETRY:
         return answer(order, Verdict.REFUSED, "Grid Engine knows no such request")
     return None
@@ -103,11 +110,12 @@ def at_once(order: Order, row: Row | None) -> OrderAnswer | None:
 def _signal(order: Order, row: Row) -> int | None:
     """Say which signal the wrapper is to pass on; `None` where Grid Engine itself acts.
 
-    Grid Engine has KILL alone, at once and for all processes; a wrapper that is stopped, or has
-    not begun, hears nothing.
+    Grid Engine has KILL alone, at once and for all processes; a wrapper that has not begun, or
+    that cannot be let go on, hears nothing.
     """
     verb = order.request.verb
-    if row.phase is not Phase.RUNNING or row.is_leaving:
+    by_user = row.phase is Phase.SUSPENDED and row.suspended_by == frozenset({USER})
+    if not (row.phase is Phase.RUNNING or (by_user and verb.ends_job)) or row.is_leaving:
         return None
     if verb in (Verb.CANCEL, Verb.TERMINATE):
         return int(signal.SIGTERM)
@@ -122,7 +130,10 @@ def _carry_out(
     words: tuple[str, ...], group: Sequence[Order], answers: Answers, timeout_s: float
 ) -> Generator[Command, Completed, None]:
     ids = [order.attempt.native_id or "" for order in group]
-    reply = yield Command(argv=(*words, *ids), timeout_s=timeout_s)
+    try:
+        reply = yield Command(argv=(*words, *ids), timeout_s=timeout_s)
+    except UnreachableError:
+        return  # No answer: they are asked again. Those that came before have theirs.
     output = f"{reply.stdout}\n{reply.stderr}"
     bad = any(text in output for text in (*_GONE, "denied", "can not be applied", *_UNHEARD))
     if not bad and reply.returncode == 0:

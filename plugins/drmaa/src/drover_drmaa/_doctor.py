@@ -99,9 +99,7 @@ def _no_library(told: dict[str, Any]) -> Diagnosis:
             f"{path} is no DRMAA library: {text}",
             "set drmaa_library to libdrmaa.so of your system",
         )
-    return _error(
-        "library", f"{path} cannot be loaded: {text}", "set drmaa_library to libdrmaa.so"
-    )
+    return _error("library", f"{path} cannot be loaded: {text}", "set drmaa_library to libdrmaa.so")
 
 
 def _no_session(told: dict[str, Any]) -> Diagnosis:
@@ -159,7 +157,9 @@ def _queue(row: re.Match[str]) -> Diagnosis:
     if "E" in states:
         cure = "qstat -explain E tells why; qmod -cq clears it once that is mended"
         return _error(subject, f"it is {words}: no job starts in it; {message}", cure)
-    return _warning(subject, f"{words}; {message}", "it takes no jobs now; qstat -explain tells why")
+    return _warning(
+        subject, f"{words}; {message}", "it takes no jobs now; qstat -explain tells why"
+    )
 
 
 def _environments(config: DrmaaConfig) -> Generator[Command, Completed, Diagnosis]:
@@ -170,7 +170,9 @@ def _environments(config: DrmaaConfig) -> Generator[Command, Completed, Diagnosi
         return _ok(subject, f"{config.pe}; there are {', '.join(there)}")
     names = ", ".join(there) or "none"
     cure = "set `pe` in the backend's table to one that keeps slots on one node"
-    return _warning(subject, f"there is no {config.pe!r} for jobs of several cpus, but {names}", cure)
+    return _warning(
+        subject, f"there is no {config.pe!r} for jobs of several cpus, but {names}", cure
+    )
 
 
 def _accounts() -> Generator[Command, Completed, Diagnosis]:

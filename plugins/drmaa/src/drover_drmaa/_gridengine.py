@@ -1,6 +1,7 @@
 """Grid Engine: jobs are handed over by DRMAA, and looked at and steered by its commands."""
 
 import getpass
+import json
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -56,8 +57,10 @@ _ASK_AGAIN_S: Final = 600.0
 
 VERBS: Final = frozenset({
     Verb.CANCEL, Verb.TERMINATE, Verb.KILL, Verb.HOLD, Verb.RELEASE, Verb.SUSPEND, Verb.RESUME,
-    Verb.SIGNAL,
+    Verb.REQUEUE, Verb.SIGNAL,
 })  # fmt: skip
+_GRACE_S: Final = 10.0
+"""Between TERM and KILL of a cancel that does not say."""
 
 
 class GridEngine:
@@ -85,8 +88,8 @@ class GridEngine:
         self._config = config
         self._user = getpass.getuser()
         self._no_accounts_until = 0.0
-        self._killed_at: dict[str, float] = {}
-        """By token, when a wrapper was told to kill its command."""
+        self._ends_by: dict[str, float] = {}
+        """By token, when a command has to have ended that its wrapper was told to end."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -107,7 +110,7 @@ class GridEngine:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
-            cancel_grace_s=10.0,
+            cancel_grace_s=_GRACE_S,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 300.0, "drover_control": 300.0},
             known_bad=frozenset({"test_memory_limit"}),
@@ -128,20 +131,30 @@ class GridEngine:
         made, problem = {}, None
         if self._is_sound(spec):
             try:
-                words = self.options(spec)
+                words = _options.words(self._name, spec, self._config)
                 made = _template.template(self._name, spec, None, script, words)
             except _options.UnfitError as exc:
                 problem = exc
         count = len(spec.array.indices) if spec.array is not None else 1
-        return make_plan(self._name, spec, self._config, _template.shown(made, count), script, problem)
+        shown = _template.shown(made, count)
+        return make_plan(
+            self._name, spec, self._config, command=shown, script=script, problem=problem
+        )
 
     def _is_sound(self, spec: JobSpec) -> bool:
         native = spec.native.get(self._name, {})
         return not _options.native_problem(self._name, native, self._config)
 
     def options(self, spec: JobSpec) -> tuple[str, ...]:
-        """Give the words that ask for what *spec* wants."""
-        return _options.words(self._name, spec, self._config)
+        """Give what makes jobs alike: the native specification, and what the template has else."""
+        native = spec.native.get(self._name, {})
+        rest = {name: value for name, value in native.items() if name in _template.SHARED}
+        try:
+            words = _options.words(self._name, spec, self._config)
+        except _options.UnfitError as exc:
+            # Refused when it is handed over, by itself.
+            words = (exc.why,)
+        return (*words, json.dumps(rest, sort_keys=True))
 
     def submit(self, batch: Batch, script: bytes) -> Talk[Submission]:
         """Hand a submission over."""
@@ -150,9 +163,13 @@ class GridEngine:
             # Grid Engine cuts an argument at its first newline.
             why = "the path of the store, or of python, holds a newline"
             return Submission(answer=Answer.REFUSED, message=why)
-        words = (
-            *self.options(batch.spec), *_options.dependencies(batch.attempt.predecessors),
-        )  # fmt: skip
+        try:
+            words = (
+                *_options.words(self._name, batch.spec, self._config),
+                *_options.dependencies(batch.attempt.predecessors),
+            )
+        except _options.UnfitError as exc:
+            return Submission(answer=Answer.REFUSED, message=exc.why)
         made = _template.template(self._name, batch.spec, batch, script, words)
         reply = yield _template.submit_command(
             made, len(batch.tokens), self._config.submit_timeout_s
@@ -160,7 +177,7 @@ class GridEngine:
         return _submitting.read(reply)
 
     def queue(self, known: Sequence[Known]) -> Talk[Sequence[Row]]:
-        """List all own jobs; delete those that were to be killed and whose wrapper is deaf."""
+        """List all own jobs; delete those that were to end and whose wrapper is deaf."""
         rows = yield from self._list({entry.key for entry in known})
         yield from self._delete_deaf(rows, known)
         return rows
@@ -192,11 +209,11 @@ class GridEngine:
 
     def _delete_deaf(self, rows: Sequence[Row], known: Sequence[Known]) -> Talk[None]:
         now = time.monotonic()
-        due = [entry for entry in known if now - self._killed_at.get(entry.token, now) > LISTENS_S]
+        due = [entry for entry in known if self._ends_by.get(entry.token, now) < now]
         listing = Listing(rows)
         deaf: list[str] = []
         for entry in due:
-            del self._killed_at[entry.token]
+            del self._ends_by[entry.token]
             row = listing.find(entry)
             if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
                 deaf.append(entry.native_id)
@@ -257,9 +274,7 @@ class GridEngine:
             return found
         for key in keys:
             try:
-                reply = yield _qacct.search_command(
-                    self._user, key, self._config.command_timeout_s
-                )
+                reply = yield _qacct.search_command(self._user, key, self._config.command_timeout_s)
                 for record in _qacct.read(reply):
                     name, number = _qacct.submission_of(record)
                     if name == key:
@@ -275,9 +290,14 @@ class GridEngine:
         timeout_s = self._config.command_timeout_s
         listing = Listing((yield from self._list({entry.key for entry in known.values()})))
         rows = {token: listing.find(entry) for token, entry in known.items()}
+        now = time.monotonic()
         for order in orders:
-            if order.request.verb is Verb.KILL:
-                self._killed_at.setdefault(order.attempt.token, time.monotonic())
+            if order.request.verb in (Verb.CANCEL, Verb.KILL):
+                given = order.request.grace_s
+                grace_s = _GRACE_S if given is None else given
+                wait_s = LISTENS_S + (grace_s if order.request.verb is Verb.CANCEL else 0.0)
+                ends_by = min(self._ends_by.get(order.attempt.token, now + wait_s), now + wait_s)
+                self._ends_by[order.attempt.token] = ends_by
         return (yield from _control.talk(orders, known, rows, timeout_s))
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:

@@ -129,7 +129,9 @@ class Link:
             self.info = self._read(time.monotonic() + START_S)
         except UnreachableError as exc:
             self._kill()
-            raise UnreachableError(SYSTEM, f"its worker did not start: {exc.why}", sent=False) from exc
+            raise UnreachableError(
+                SYSTEM, f"its worker did not start: {exc.why}", sent=False
+            ) from exc
         if "failed" in self.info:
             self._kill()
             raise UnreachableError(SYSTEM, str(self.info["text"]), sent=False)

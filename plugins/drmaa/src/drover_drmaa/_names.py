@@ -10,7 +10,7 @@ _BAD: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def job_name(label: str, key: str) -> str:
-    """Name a job. Grid Engine takes no blanks, no `/:@*?\\`, and no digit at the beginning.
+    """Name a job. Grid Engine takes no blanks, none of `/:@*?` and backslash, and no digit first.
 
     Source: sge_types(1), "name"; a blank makes libdrmaa 8.1.9 fail with "code 1".
     """

@@ -55,7 +55,7 @@ is to wait for the jobs before this one."""
 
 OURS: Final = frozenset({
     "-N", "-o", "-e", "-i", "-j", "-t", "-b", "-S", "-r", "-wd", "-cwd", "-C", "-clear", "-sync",
-    "-terse", "-i", "-hold_jid", "-hold_jid_ad", "-h", "-a", "-shell", "-V", "-v", "-verify",
+    "-terse", "-hold_jid", "-hold_jid_ad", "-h", "-a", "-shell", "-V", "-v", "-verify",
     "-now", "-pty", "-inherit", "-@", "-help", "-M",
 })  # fmt: skip
 """Flags that carry what drover rests on, or that stand elsewhere; they are not given as words."""

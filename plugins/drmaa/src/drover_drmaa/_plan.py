@@ -34,6 +34,7 @@ def make_plan(
     name: str,
     spec: JobSpec,
     config: DrmaaConfig,
+    *,
     command: tuple[str, ...],
     script: bytes,
     problem: _options.UnfitError | None,
@@ -70,8 +71,10 @@ def _judge(name: str, field: str, spec: JobSpec, config: DrmaaConfig) -> FieldPl
     elif field == "native":
         why = _options.native_problem(name, native, config) or _template.host_problem(native)
     elif field == "resources.nodes" and "pe" not in native:
-        why = "how many nodes slots are spread over is the rule of a parallel environment; give "\
+        why = (
+            "how many nodes slots are spread over is the rule of a parallel environment; give "
             "native option pe"
+        )
     if why:
         return FieldPlan(field=field, support=Support.REFUSED, note=why)
     if field == "resources.nodes":

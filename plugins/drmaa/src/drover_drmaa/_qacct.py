@@ -1,9 +1,9 @@
 """Ask accounting with qacct: how jobs ended that have left the queue, and what they used."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Final
 
 from attrs import evolve
@@ -37,7 +37,9 @@ def commands(user: str, known: Sequence[Known], timeout_s: float) -> list[Comman
     ids = list(dict.fromkeys(entry.submission or entry.native_id for entry in known))
     if len(ids) <= MOST_ASKED:
         return [_command(("-j", one), timeout_s) for one in ids]
-    common = os.path.commonprefix([entry.key for entry in known])
+    first, last = min(entry.key for entry in known), max(entry.key for entry in known)
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    common = "".join(letter for letter, _ in pairs)
     return [_command(("-o", user, "-j", f"*{SEPARATOR}{_plain(common)}*"), timeout_s)]
 
 

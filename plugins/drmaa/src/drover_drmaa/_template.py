@@ -47,6 +47,10 @@ COMMAND: Final = "drmaa"
 """By this name talks ask the worker."""
 _SAFE: Final = re.compile(r"[A-Za-z0-9_./+@=~^-]*")
 """In a path of Grid Engine `$` begins a variable, and `,` and `:` part hosts and paths."""
+SHARED: Final = frozenset({
+    "jobCategory", "email", "blockEmail", "startTime", "deadlineTime", "jobSubmissionState",
+})  # fmt: skip
+"""Options that the template of a submission has beside its native specification."""
 _STREAMS: Final = (("inputPath", "stdin"), ("outputPath", "stdout"), ("errorPath", "stderr"))
 
 
@@ -86,7 +90,8 @@ def host_problem(native: Mapping[str, Any]) -> str:
     here = {"", "localhost", socket.gethostname(), socket.getfqdn()}
     for attribute, _ in _STREAMS:
         if attribute in native and split_path(native[attribute])[0] not in here:
-            return f"{attribute} {native[attribute]!r} lies on another host; files are read and written where jobs run"
+            given = f"{attribute} {native[attribute]!r}"
+            return f"{given} lies on another host; files are read and written where jobs run"
     return ""
 
 

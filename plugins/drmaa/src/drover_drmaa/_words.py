@@ -60,7 +60,9 @@ def state_of(letters: str) -> State:
         return State(phase=Phase.QUEUED, is_held=held, is_failed=True)
     if there & frozenset("qwn") or there <= frozenset("hR"):
         return State(phase=Phase.QUEUED, is_held=held)
-    by = frozenset({USER} if "s" in there else ()) | frozenset({SYSTEM} if there & _BY_SYSTEM else ())
+    by = frozenset({USER} if "s" in there else ()) | frozenset(
+        {SYSTEM} if there & _BY_SYSTEM else ()
+    )
     if by:
         return State(phase=Phase.SUSPENDED, suspended_by=by, is_held=held)
     return State(phase=Phase.RUNNING, is_held=held)

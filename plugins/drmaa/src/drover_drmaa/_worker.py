@@ -10,6 +10,7 @@ This file is run by its path and imports nothing of drover: it is up in a few mi
 what it loads stays out of every other process.
 """
 
+import importlib
 import json
 import os
 import re
@@ -32,13 +33,10 @@ class Worker:
     """One session with the library."""
 
     def __init__(self) -> None:
-        import drmaa
-        from drmaa import helpers, wrappers
-
-        self._drmaa: Any = drmaa
-        self._helpers: Any = helpers
-        self._wrappers: Any = wrappers
-        self._session: Any = drmaa.Session
+        # It has no types, and loads the library when it is imported.
+        self._session: Any = importlib.import_module("drmaa").Session
+        self._helpers: Any = importlib.import_module("drmaa.helpers")
+        self._wrappers: Any = importlib.import_module("drmaa.wrappers")
 
     def begin(self, contact: str) -> Json:
         """Open the session, and tell who answers."""
