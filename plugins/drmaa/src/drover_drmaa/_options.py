@@ -118,6 +118,12 @@ def _is(kind: str, value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
+def _texts(value: object) -> list[str]:
+    if isinstance(value, list | tuple):
+        return [str(text) for text in cast("Sequence[object]", value)]
+    return [str(value)]
+
+
 def _value_problem(option: str, value: Any) -> str:
     try:
         if option in ATTRIBUTES:
@@ -138,8 +144,7 @@ def _value_problem(option: str, value: Any) -> str:
 
 def _attribute_problem(option: str, value: Any) -> str:
     kind = ATTRIBUTES[option]
-    texts = value if isinstance(value, list | tuple) else (value,)
-    if any(re.search(r"[\0\n\r]", str(text)) for text in cast("Sequence[object]", texts)):
+    if any(re.search(r"[\0\n\r]", text) for text in _texts(value)):
         return "it is one line without control characters"
     if kind == LIMIT:
         limit_of(value)

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from attrs import evolve
 
@@ -239,10 +239,14 @@ def _answers(text: str, name: str) -> dict[str, Any]:
     return answers
 
 
+def _code(told: object) -> object:
+    """Give the number of an error, `None` if it is none."""
+    return cast("Mapping[str, object]", told).get("code") if isinstance(told, Mapping) else None
+
+
 def _row(native_id: str, word: Any) -> Row | None:
     if not isinstance(word, str):
-        code = word.get("code") if isinstance(word, Mapping) else 0
-        if code == _INVALID_JOB:
+        if _code(word) == _INVALID_JOB:
             return None
         raise UnreachableError("drmaa", f"it does not tell the state of job {native_id}: {word}")
     seen = SEEN_AS[word]
@@ -296,7 +300,7 @@ def _verdict(order: Order, told: Any) -> OrderAnswer | None:
     if not isinstance(told, Mapping):
         ends = order.request.verb.ends_job
         return _control.answer(order, Verdict.SIGNALLED if ends else Verdict.DONE, "")
-    code, text = told.get("code"), str(told.get("text", ""))
+    code, text = _code(told), str(cast("Mapping[str, object]", told).get("text", ""))
     if code in _COMMUNICATION:
         return None
     verdict = Verdict.TOO_LATE if code in _TOO_LATE else Verdict.REFUSED

@@ -183,7 +183,7 @@ def submit_command(made: Mapping[str, Any], count: int, timeout_s: float) -> Com
 def shown(made: Mapping[str, Any], count: int) -> tuple[str, ...]:
     """Show a template, for people."""
     pairs = (
-        f"{name}={shlex.join(value) if isinstance(value, list) else value}"
+        f"{name}={value if isinstance(value, str) else shlex.join(value)}"
         for name, value in made.items()
     )
     return (COMMAND, f"runBulkJobs 1-{count}" if count > 1 else "runJob", *pairs)
