@@ -133,8 +133,10 @@ def _value_problem(option: str, value: Any) -> str:
     if option == "options":
         bad = [word for word in value if not _WORD.fullmatch(word)]
         return f"each is one word without blanks and quotes, not {bad[0]!r}" if bad else ""
-    entries = value if isinstance(value, Mapping) else {"_": value}
-    for name, entry in cast("Mapping[str, object]", entries).items():
+    entries: Mapping[str, object] = {"_": value}
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, object]", value)
+    for name, entry in entries.items():
         if not _NAME.fullmatch(name) or not isinstance(entry, str | int | float):
             return f"{name!r} is no resource with a value"
         if not _WORD.fullmatch(str(entry)) or (isinstance(value, Mapping) and "," in str(entry)):

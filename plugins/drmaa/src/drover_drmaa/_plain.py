@@ -300,7 +300,8 @@ def _verdict(order: Order, told: Any) -> OrderAnswer | None:
     if not isinstance(told, Mapping):
         ends = order.request.verb.ends_job
         return _control.answer(order, Verdict.SIGNALLED if ends else Verdict.DONE, "")
-    code, text = _code(told), str(cast("Mapping[str, object]", told).get("text", ""))
+    failure = cast("Mapping[str, object]", told)
+    code, text = _code(failure), str(failure.get("text", ""))
     if code in _COMMUNICATION:
         return None
     verdict = Verdict.TOO_LATE if code in _TOO_LATE else Verdict.REFUSED
