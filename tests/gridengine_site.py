@@ -10,12 +10,12 @@ from typing import Any, Final, Self
 
 import pytest
 from attrs import frozen
+from gridengine_cluster import GridEngineCluster
 
 import drover
 from drover import Job, JobSpec, Outcome, Session
 from drover._store import process_started
 from drover.states import ENDED, State
-from gridengine_cluster import GridEngineCluster
 
 WAIT_S: Final = 90.0
 QUICK: Final = {

@@ -139,6 +139,8 @@ def _carry_out(
     if not bad and reply.returncode == 0:
         for order in group:
             answers[order.request.id] = _done(order)
+    elif any(text in output for text in _UNHEARD):
+        return
     elif len(group) > 1:
         # One of them was the reason: asked again one by one, what is done already does no harm.
         middle = len(group) // 2
@@ -149,9 +151,9 @@ def _carry_out(
         verdict = _verdict(output)
         if verdict is not None:
             answers[order.request.id] = answer(order, verdict, " ".join(output.split()))
-        elif not any(text in output for text in _UNHEARD):
-            answers[order.request.id] = answer(order, Verdict.REFUSED, said(reply))
-        # Else nobody has heard it: no answer, and it is asked again.
+        else:
+            why = " ".join(output.split()) or said(reply)
+            answers[order.request.id] = answer(order, Verdict.REFUSED, why)
 
 
 def _verdict(output: str) -> Verdict | None:
