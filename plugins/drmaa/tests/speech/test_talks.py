@@ -191,6 +191,7 @@ def test_a_submission_is_found_by_its_key() -> None:
 
 # --- requests ----------------------------------------------------------------------------------
 
+
 def listed(phase: Phase, word: str) -> Row:
     return Row(native_id="7", key="KEY", phase=phase, source=Source.QUEUE, word=word)
 
