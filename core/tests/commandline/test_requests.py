@@ -155,7 +155,7 @@ def test_where_a_scheduler_tells_only_that_it_is_a_restart_they_are_counted(node
 
 def test_an_element_is_named_by_its_number() -> None:
     """From 1, as Grid Engine counts."""
-    place = Place(key="k", index=2, size=3, folder=Path("/a"))
+    place = Place(key="k", index=2, size=3, path="/a")
 
     names = [place.native_id("9", pattern) for pattern in ("{id}.{number}", "{id}_{index}")]
     assert ["9.3", "9_2"] == names
