@@ -2,10 +2,11 @@
 
 import json
 import signal
+import time
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from drover.commandline import Command, Known, Row, Talk
+from drover.commandline import Command, Known, Listing, Row, Talk
 from drover.errors import UnreachableError
 from drover.hookspecs import Completed
 from drover.models import USER, Order, OrderAnswer, Phase, Verb, Verdict
@@ -15,6 +16,11 @@ MOST_IDS: Final = 500
 """In one command: far below the limits on a command line."""
 TELL: Final = "tell-wrapper"
 """By this name talks leave word for wrappers."""
+
+GRACE_S: Final = 10.0
+"""Between TERM and KILL of a cancel that does not say."""
+LISTENS_S: Final = 6.0
+"""A wrapper that was told to kill its command, and is there so much later, hears nothing."""
 
 Answers = dict[str, OrderAnswer]
 
@@ -29,6 +35,39 @@ DELETE: Final = ("qdel",)
 _ALREADY: Final = ("already suspended", "already unsuspended", "already in deletion")
 _GONE: Final = ("does not exist", "invalid queue or job", "do not exist")
 _UNHEARD: Final = ("unable to", "commlib error", "timeout", "Connection", "can't")
+
+
+class Patience:
+    """How long wrappers may take that were told to end their commands."""
+
+    def __init__(self) -> None:
+        self._ends_by: dict[str, float] = {}
+
+    def begin(self, orders: Sequence[Order]) -> None:
+        """Note what is asked now."""
+        now = time.monotonic()
+        for order in orders:
+            verb, given = order.request.verb, order.request.grace_s
+            if verb not in (Verb.CANCEL, Verb.KILL):
+                continue
+            grace_s = 0.0 if verb is Verb.KILL else GRACE_S if given is None else given
+            ends_by = now + LISTENS_S + grace_s
+            token = order.attempt.token
+            self._ends_by[token] = min(self._ends_by.get(token, ends_by), ends_by)
+
+    def deaf(self, rows: Sequence[Row], known: Sequence[Known]) -> list[str]:
+        """Give the native ids of those that should have ended, once each."""
+        now = time.monotonic()
+        listing = Listing(rows)
+        found: list[str] = []
+        for entry in known:
+            if self._ends_by.get(entry.token, now) >= now:
+                continue
+            del self._ends_by[entry.token]
+            row = listing.find(entry)
+            if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
+                found.append(entry.native_id)
+        return found
 
 
 def told(orders: Sequence[tuple[Known, int, str]], timeout_s: float) -> Command:
@@ -69,10 +108,9 @@ def talk(
             answers[order.request.id] = answer
             continue
         assert row is not None
-        number = _signal(order, row)
+        number = signal_of(order, row)
         if number is not None:
-            why = "signal" if order.request.verb in (Verb.SIGNAL, Verb.TERMINATE) else "cancel"
-            signals.append((known[order.attempt.token], number, why))
+            signals.append((known[order.attempt.token], number, why_of(order)))
             answers[order.request.id] = _done(order)
             if row.phase is Phase.SUSPENDED:
                 # Stopped, it hears nothing; its end would be known by accounting alone.
@@ -107,7 +145,12 @@ def at_once(order: Order, row: Row | None) -> OrderAnswer | None:
     return None
 
 
-def _signal(order: Order, row: Row) -> int | None:
+def why_of(order: Order) -> str:
+    """Say whether the end of a command that is signalled now is that of a cancel."""
+    return "signal" if order.request.verb in (Verb.SIGNAL, Verb.TERMINATE) else "cancel"
+
+
+def signal_of(order: Order, row: Row) -> int | None:
     """Say which signal the wrapper is to pass on; `None` where Grid Engine itself acts.
 
     Grid Engine has KILL alone, at once and for all processes; a wrapper that has not begun, or

@@ -50,8 +50,6 @@ from drover_drmaa._plan import LAUNCHERS, make_plan
 
 MOST_ELEMENTS: Final = 1000
 """In one array: an engine's batch."""
-LISTENS_S: Final = 6.0
-"""A wrapper that was told to kill its command, and is there so much later, hears nothing."""
 _ASK_AGAIN_S: Final = 600.0
 """Between two looks whether accounts can be read now."""
 
@@ -59,8 +57,6 @@ VERBS: Final = frozenset({
     Verb.CANCEL, Verb.TERMINATE, Verb.KILL, Verb.HOLD, Verb.RELEASE, Verb.SUSPEND, Verb.RESUME,
     Verb.REQUEUE, Verb.SIGNAL,
 })  # fmt: skip
-_GRACE_S: Final = 10.0
-"""Between TERM and KILL of a cancel that does not say."""
 
 
 class GridEngine:
@@ -88,8 +84,7 @@ class GridEngine:
         self._config = config
         self._user = getpass.getuser()
         self._no_accounts_until = 0.0
-        self._ends_by: dict[str, float] = {}
-        """By token, when a command has to have ended that its wrapper was told to end."""
+        self._patience = _control.Patience()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -110,7 +105,7 @@ class GridEngine:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
-            cancel_grace_s=_GRACE_S,
+            cancel_grace_s=_control.GRACE_S,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 300.0, "drover_control": 300.0},
             known_bad=frozenset({"test_memory_limit"}),
@@ -208,26 +203,19 @@ class GridEngine:
         return rows
 
     def _delete_deaf(self, rows: Sequence[Row], known: Sequence[Known]) -> Talk[None]:
-        now = time.monotonic()
-        due = [entry for entry in known if self._ends_by.get(entry.token, now) < now]
-        listing = Listing(rows)
-        deaf: list[str] = []
-        for entry in due:
-            del self._ends_by[entry.token]
-            row = listing.find(entry)
-            if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
-                deaf.append(entry.native_id)
+        deaf = self._patience.deaf(rows, known)
         if deaf:
             yield _control.delete_command(deaf, self._config.command_timeout_s)
 
     def recall(self, left: Sequence[Left]) -> Talk[Recalled]:
         """Ask accounting for what has ended or is listed nowhere, and wait for what it lacks."""
         rows: dict[str, Row] = {}
+        again: set[str] = set()
         complete = True
         asks = self._config.accounting and time.monotonic() >= self._no_accounts_until
         if asks:
             try:
-                rows = yield from self._accounts([entry.known for entry in left])
+                rows = yield from self._accounts([entry.known for entry in left], again)
             except _qacct.AccountingOffError:
                 self._no_accounts_until = time.monotonic() + _ASK_AGAIN_S
                 asks = False
@@ -242,29 +230,19 @@ class GridEngine:
             if asks and entry.waited_s < self._config.accounting_gap_s:
                 not_yet.add(known.native_id)
             elif entry.row is not None and complete:
-                rows[known.native_id] = self._untold(entry, entry.row, asked=asks)
+                unrun = asks and (not entry.has_begun or known.native_id in again)
+                rows[known.native_id] = _untold(entry, entry.row, was_deleted=unrun)
         return Recalled(rows=list(rows.values()), complete=complete, not_yet=frozenset(not_yet))
 
-    @staticmethod
-    def _untold(entry: Left, row: Row, *, asked: bool) -> Row:
-        """Say how a job ended that is listed as ended, and of which there is no account."""
-        was_deleted = asked and not entry.has_begun
-        end = EndReport(
-            source=Source.QUEUE,
-            at=row.submitted_at or 0.0,
-            reason=Reason.CANCELLED if was_deleted else None,
-            native_id=entry.known.native_id,
-            message="it was deleted before it ran" if was_deleted else "",
-        )
-        return evolve(row, native_id=entry.known.native_id, indices=(), end=end)
-
-    def _accounts(self, known: Sequence[Known]) -> Talk[dict[str, Row]]:
+    def _accounts(self, known: Sequence[Known], again: set[str]) -> Talk[dict[str, Row]]:
+        """Give the ends that are on record; add to *again* who was put back to be run again."""
         found: dict[str, Row] = {}
         keys = {entry.key for entry in known}
         for command in _qacct.commands(self._user, known, self._config.command_timeout_s):
             records = _qacct.read((yield command))
             mine = [record for record in records if _qacct.submission_of(record)[0] in keys]
             found.update(_qacct.rows_of(mine))
+            again.update(_qacct.waiting_again(mine))
         return found
 
     def search(self, keys: Mapping[str, str]) -> Talk[Mapping[str, str]]:
@@ -290,16 +268,21 @@ class GridEngine:
         timeout_s = self._config.command_timeout_s
         listing = Listing((yield from self._list({entry.key for entry in known.values()})))
         rows = {token: listing.find(entry) for token, entry in known.items()}
-        now = time.monotonic()
-        for order in orders:
-            if order.request.verb in (Verb.CANCEL, Verb.KILL):
-                given = order.request.grace_s
-                grace_s = _GRACE_S if given is None else given
-                wait_s = LISTENS_S + (grace_s if order.request.verb is Verb.CANCEL else 0.0)
-                ends_by = min(self._ends_by.get(order.attempt.token, now + wait_s), now + wait_s)
-                self._ends_by[order.attempt.token] = ends_by
+        self._patience.begin(orders)
         return (yield from _control.talk(orders, known, rows, timeout_s))
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
         return (yield from _doctor.talk(self._config))
+
+
+def _untold(entry: Left, row: Row, *, was_deleted: bool) -> Row:
+    """Say how a job ended that is listed as ended, and of whose end there is no account."""
+    end = EndReport(
+        source=Source.QUEUE,
+        at=row.submitted_at or 0.0,
+        reason=Reason.CANCELLED if was_deleted else None,
+        native_id=entry.known.native_id,
+        message="it was deleted while it waited" if was_deleted else "",
+    )
+    return evolve(row, native_id=entry.known.native_id, indices=(), end=end)

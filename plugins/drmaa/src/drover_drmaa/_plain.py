@@ -31,6 +31,7 @@ from drover.models import (
     OrderAnswer,
     Phase,
     Plan,
+    Reason,
     Source,
     Support,
     Usage,
@@ -72,7 +73,7 @@ class PlainDrmaa:
             listens=True,
             launchers=LAUNCHERS,
         )  # fmt: skip
-        self._attributes: frozenset[str] = frozenset()
+        self._patience = _control.Patience()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,7 +90,7 @@ class PlainDrmaa:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
-            cancel_grace_s=10.0,
+            cancel_grace_s=_control.GRACE_S,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 300.0, "drover_control": 300.0},
         )
@@ -162,7 +163,11 @@ class PlainDrmaa:
             return []
         reply = yield self._ask("status", ids)
         told = _answers(reply.stdout, "status")
-        return [row for native_id in ids if (row := _row(native_id, told.get(native_id)))]
+        rows = [row for native_id in ids if (row := _row(native_id, told.get(native_id)))]
+        deaf = self._patience.deaf(rows, known)
+        if deaf:
+            yield self._ask("control", deaf, action=ACTION_OF[Verb.CANCEL])
+        return rows
 
     def _ask(self, what: str, ids: Sequence[str], **more: str) -> Command:
         question = {"do": what, "ids": list(ids), **more}
@@ -183,7 +188,7 @@ class PlainDrmaa:
             if "error" not in answer:
                 rows.append(_ended(entry, answer))
             elif answer.get("code") == _NO_USAGE:
-                rows.append(_ended(entry, {"aborted": True, "usage": {}}))
+                rows.append(_ended(entry, {"deleted": True, "usage": {}}))
         return Recalled(rows=rows)
 
     def search(self, keys: Mapping[str, str]) -> Talk[Mapping[str, str]]:
@@ -198,6 +203,7 @@ class PlainDrmaa:
         """Carry out requests by DRMAA's own actions, and by what the wrapper is told by file."""
         rows = yield from self.queue(list(known.values()))
         by_id = {row.native_id: row for row in rows}
+        self._patience.begin(orders)
         answers: list[OrderAnswer] = []
         for order in orders:
             entry = known[order.attempt.token]
@@ -207,24 +213,20 @@ class PlainDrmaa:
                 answers.append(answer)
                 continue
             assert row is not None
-            command = self._command(order, row, entry)
-            reply = yield command
-            told = _answers(reply.stdout, "done").get(entry.native_id) if reply.stdout else ""
+            action = ACTION_OF.get(order.request.verb, ACTION_OF[Verb.CANCEL])
+            number = _control.signal_of(order, row)
+            told: Any = ""
+            if number is not None:
+                words = [(entry, number, _control.why_of(order))]
+                yield _control.told(words, self._config.command_timeout_s)
+                action = ACTION_OF[Verb.RESUME]  # Stopped, a wrapper hears nothing.
+            if number is None or row.phase is Phase.SUSPENDED:
+                reply = yield self._ask("control", [entry.native_id], action=action)
+                told = _answers(reply.stdout, "done").get(entry.native_id)
             done = _verdict(order, told)
             if done is not None:
                 answers.append(done)
         return answers
-
-    def _command(self, order: Order, row: Row, entry: Known) -> Command:
-        verb = order.request.verb
-        number = {Verb.CANCEL: signal.SIGTERM, Verb.TERMINATE: signal.SIGTERM}.get(verb)
-        if verb is Verb.SIGNAL:
-            number = signal.Signals(order.request.signal or signal.SIGTERM)
-        if number is not None and row.phase is Phase.RUNNING:
-            why = "cancel" if verb is Verb.CANCEL else "signal"
-            return _control.told([(entry, int(number), why)], self._config.command_timeout_s)
-        action = ACTION_OF.get(verb, ACTION_OF[Verb.CANCEL])
-        return self._ask("control", [entry.native_id], action=action)
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
@@ -266,6 +268,11 @@ def _ended(entry: Left, told: Mapping[str, Any]) -> Row:
     number = str(told.get("signal", ""))
     is_signal = bool(told.get("signalled")) and number in signal.Signals.__members__
     exited = bool(told.get("exited"))
+    reason, why = None, ""
+    if told.get("deleted") or (told.get("aborted") and entry.has_begun):
+        reason, why = Reason.CANCELLED, "it was ended from outside, by DRMAA's word"
+    elif told.get("aborted"):
+        reason, why = Reason.LAUNCH_FAILED, "it was never begun, by DRMAA's word"
     return Row(
         native_id=entry.known.native_id,
         key="",
@@ -278,13 +285,14 @@ def _ended(entry: Left, told: Mapping[str, Any]) -> Row:
             exit_code=int(told.get("code", 0)) if exited else None,
             signal=int(signal.Signals[number]) if is_signal else None,
             core_dumped=bool(told.get("core")),
+            reason=reason,
             native_id=entry.known.native_id,
             usage=Usage(
                 cpu_user_s=_number(usage, "ru_utime"),
                 cpu_system_s=_number(usage, "ru_stime"),
                 wall_s=_number(usage, "ru_wallclock"),
             ),
-            message="it was aborted, by DRMAA's word" if told.get("aborted") else "",
+            message=why,
         ),
     )
 

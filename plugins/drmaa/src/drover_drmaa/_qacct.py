@@ -94,18 +94,35 @@ def rows_of(records: Sequence[Mapping[str, str]]) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for record in records:
         row = _row(record)
-        if row is not None:
+        if row is None:
+            rows.pop(_native_id(record), None)
+        else:
             rows[row.native_id] = row
     return rows
 
 
-def _row(record: Mapping[str, str]) -> Row | None:
+def waiting_again(records: Sequence[Mapping[str, str]]) -> frozenset[str]:
+    """Name the jobs whose last record says that they were put back, to be run again."""
+    last = {_native_id(record): record for record in records}
+    return frozenset(
+        native_id
+        for native_id, record in last.items()
+        if not failure_of(_number(record.get("failed", "0"))).is_end
+    )
+
+
+def _native_id(record: Mapping[str, str]) -> str:
     number, task = record["jobnumber"], record.get("taskid", "")
+    return f"{number}.{task}" if task.isdecimal() else number
+
+
+def _row(record: Mapping[str, str]) -> Row | None:
+    number = record["jobnumber"]
     failed = _number(record.get("failed", "0"))
     what = failure_of(failed)
     if not what.is_end:
         return None
-    native_id = f"{number}.{task}" if task.isdecimal() else number
+    native_id = _native_id(record)
     ended_at = _instant(record.get("end_time", ""))
     end = _end(record, native_id, failed)
     return Row(

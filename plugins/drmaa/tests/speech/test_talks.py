@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from ge_speech import CONFIG, FOLDER, SCRIPT, Reply, known, number_of, order, page, play, spec, told
 
 from drover.commandline import Batch, Left, Listing, Row
@@ -148,6 +149,17 @@ def test_one_that_ended_without_an_account_was_deleted_before_it_ran() -> None:
 
     assert Reason.CANCELLED is reason(has_begun=False)
     assert None is reason(has_begun=True)
+
+
+def test_one_that_was_put_back_and_deleted_has_not_run_again() -> None:
+    """Its last account says "rescheduling", and it is listed as ended."""
+    whole = page("accounts")["run again"]
+    number, first = whole.argv[-1], whole.stdout.split("=" * 62)[1]
+    row = evolve(ended(number), key="KEY-again")
+    gone = Left(known=known(number, "KEY-again"), row=row, waited_s=100.0, has_begun=True)
+    recalled, _ = play(grid().recall([gone]), Reply("=" * 62 + first))
+
+    assert [Reason.CANCELLED] == [row.end.reason for row in recalled.rows if row.end]
 
 
 def test_a_strangers_account_under_the_same_number_is_not_ours() -> None:
@@ -347,17 +359,27 @@ def test_done_is_never_believed_without_the_exit_status() -> None:
 def test_signal_core_and_abortion_by_drmaas_own_words() -> None:
     """A job that was aborted has no exit code, whatever number stands there."""
 
-    def end(**info: Any) -> tuple[Any, ...]:
-        gone = Left(known=known("7"))
+    def end(*, has_begun: bool = True, **info: Any) -> tuple[Any, ...]:
+        gone = Left(known=known("7"), has_begun=has_begun)
         whole = {"exited": False, "code": 0, "signalled": False, "signal": "", "core": False,
                  "aborted": False, "usage": {}, **info}  # fmt: skip
         recalled, _ = play(plain().recall([gone]), told(ended={"7": whole}))
         report = recalled.rows[0].end
         assert report is not None
-        return report.exit_code, report.signal, report.core_dumped, report.message
+        return report.exit_code, report.signal, report.core_dumped, report.reason
 
-    assert (None, 11, True, "") == end(signalled=True, signal="SIGSEGV", core=True)
-    assert (None, None, False, "it was aborted, by DRMAA's word") == end(aborted=True)
+    assert (None, 11, True, None) == end(signalled=True, signal="SIGSEGV", core=True)
+    assert (None, None, False, Reason.CANCELLED) == end(aborted=True)
+    assert (None, None, False, Reason.LAUNCH_FAILED) == end(aborted=True, has_begun=False)
+
+
+def test_one_of_which_drmaa_has_no_usage_was_deleted_while_it_waited() -> None:
+    """Its error 24, which has no class of its own."""
+    recalled, _ = play(
+        plain().recall([Left(known=known("7"))]), told(ended={"7": {"error": "E", "code": 24}})
+    )
+
+    assert [Reason.CANCELLED] == [row.end.reason for row in recalled.rows if row.end]
 
 
 @pytest.mark.parametrize(
