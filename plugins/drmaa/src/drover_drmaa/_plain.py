@@ -214,13 +214,14 @@ class PlainDrmaa:
                 continue
             assert row is not None
             action = ACTION_OF.get(order.request.verb, ACTION_OF[Verb.CANCEL])
-            number = _control.signal_of(order, row)
+            # What is stopped is ended by DRMAA: how, nobody tells, but it is ended.
+            is_stopped = row.phase is Phase.SUSPENDED
+            number = None if is_stopped else _control.signal_of(order, row)
             told: Any = ""
             if number is not None:
                 words = [(entry, number, _control.why_of(order))]
                 yield _control.told(words, self._config.command_timeout_s)
-                action = ACTION_OF[Verb.RESUME]  # Stopped, a wrapper hears nothing.
-            if number is None or row.phase is Phase.SUSPENDED:
+            else:
                 reply = yield self._ask("control", [entry.native_id], action=action)
                 told = _answers(reply.stdout, "done").get(entry.native_id)
             done = _verdict(order, told)
