@@ -156,7 +156,7 @@ class Speech:
         except UnreachableError as exc:
             cure = "put fsub and fq on PATH, see the README"
             return [
-                Diagnosis(subject="fq", health=Health.ERROR, message=exc.why, cure=cure),
+                Diagnosis(subject="fq", health=Health.WARNING, message=exc.why, cure=cure),
             ]
         return [Diagnosis(subject="fq", health=Health.OK, message=f"it lists {len(rows)} jobs")]
 

@@ -129,7 +129,7 @@ def _no_command(exc: UnreachableError) -> Diagnosis:
 
 def _no_master(reply: Completed) -> Diagnosis:
     why = _qstat.said(reply)
-    if "SGE_ROOT" in why or "cell" in why.lower():
+    if "SGE_ROOT" in why or "cell" in why.lower() or "act_qmaster" in why:
         cure = "to use a cluster, source its settings.sh, or set SGE_ROOT and SGE_CELL"
         return _warning("configuration", f"no cluster is set up here: {why}", cure)
     cure = "is sge_qmaster running, and are SGE_CELL and SGE_QMASTER_PORT of the right cluster?"

@@ -16,7 +16,7 @@ OLDEST: Final = (20, 11)
 """The oldest Slurm whose commands print what is read here."""
 MOST_SKEW_S: Final = 30.0
 _PARTITION: Final = "%R|%a|%l|%D|%T|%c|%m|%G"
-_TIMEOUT_S: Final = 8.0
+_TIMEOUT_S: Final = 15.0
 
 
 def read_config(reply: Completed) -> dict[str, str]:
