@@ -76,6 +76,18 @@ def test_scancel_by_somebody_else_is_a_cancel(cluster: SlurmCluster, site_on: Si
     assert [1, 0] == [site.runs(running), site.runs(waiting)]
 
 
+def test_a_death_of_which_no_wrapper_tells_is_asked_of_slurm(
+    cluster: SlurmCluster, site_on: Sites
+) -> None:
+    """The wrapper was killed with its command: there is no record, but there is a status."""
+    site = site_on(cluster)
+    job = site.submit("kill -9 $PPID; exec sleep 600")
+    outcome = site.end(job)
+
+    assert ("SIGNALLED", -9, 1) == site.told(job)
+    assert Source.EXIT_RECORD not in {report.source for report in outcome.evidence}
+
+
 def test_preemption_is_told_from_a_cancel(cluster: SlurmCluster, site_on: Sites) -> None:
     """Somebody more important came, and Slurm ended ours with the same signal."""
     site = site_on(cluster)

@@ -46,6 +46,24 @@ def test_an_engine_killed_around_sbatch_runs_nothing_twice(
     assert 1 == job.attempt
 
 
+def test_a_job_that_ended_and_was_forgotten_unanswered_is_known_by_its_claim(
+    slurm_bare: SlurmCluster, site_on: Sites
+) -> None:
+    """No queue and no accounting knows of it by the time that somebody asks."""
+    site = site_on(slurm_bare)
+    gate = site.gate("sbatch")
+    gate.shut("after")
+    job = site.submit("exit 7")
+    site.until(lambda: gate.holds() and site.runs(job), job)
+    site.kill_engine()
+    gate.open()
+    site.until(lambda: not submissions(site, job.name), job)
+    site.session.engine_start()
+
+    assert ("EXITED", 7, 1) == site.told(job)
+    assert 1 == job.attempt
+
+
 def test_a_client_with_an_engine_inside_is_killed_after_sbatch(
     slurm: SlurmCluster, site_on: Sites
 ) -> None:
