@@ -61,7 +61,7 @@ def test_what_was_used_is_told_by_accounting(site: Site) -> None:
     assert account is not None
     assert account.host == usage.nodes[0] == "localhost"
     assert usage.cpu_user_s == account.cpu_user_s > 0.1
-    assert usage.max_rss_bytes == account.max_rss_bytes > 1_000_000
+    assert usage.max_rss_bytes >= account.max_rss_bytes > 1_000_000
     assert 2 <= account.wall_s <= 30
 
 
