@@ -34,10 +34,16 @@ nox.options.download_python = "never"
 SOURCES_ONLY = "not venv and not alone"
 CLUSTERS = "(slurm or gridengine)"
 NO_CLUSTERS = f"not {CLUSTERS}"
-# What can differ from one Python to the next; how processes get along cannot.
-WHERE_PYTHON_COUNTS = ("core/tests", "plugins")
+# What can differ from one Python to the next; how processes and schedulers get along cannot.
+WHERE_PYTHON_COUNTS = (
+    "core/tests", "plugins/local", "--ignore=core/tests/testing", "--ignore=core/tests/drmaa",
+)  # fmt: skip
 # What can differ between sources and wheels; the pure floors of the core cannot.
-AS_INSTALLED = ("core/tests/cli", "plugins", "tests")
+AS_INSTALLED = (
+    "core/tests/cli", "plugins/local", "plugins/site", "plugins/tracing", "plugins/_template",
+    "plugins/_commandline", "tests/test_import.py", "tests/test_installed_commands.py",
+    "tests/test_third_party.py", "tests/test_jobspec_on_local.py", "tests/drmaa",
+)  # fmt: skip
 TESTING = (
     "pytest", "pytest-timeout", "pytest-rerunfailures", "pytest-xdist", "hypothesis", "pexpect",
     "jsonschema", "coverage",
