@@ -38,6 +38,7 @@ from drover.models import (
     JobRecord,
     JobSpec,
     Outcome,
+    Predecessor,
     Progress,
     Reason,
     Request,
@@ -353,6 +354,13 @@ EXAMPLES: tuple[e.Event, ...] = (
     e.RetryAsked(at=2.0, by="me", may_run_twice=True),
     e.Resolved(at=2.0, state=State.FAILED, by="me", why="saw it"),
     e.ClockSet(at=2.0, seconds=-3600.0),
+    e.DependenciesMet(
+        at=2.0,
+        predecessors=(
+            Predecessor(job="a1", token="s-a1-1", native_id="12_3", condition=Condition.SUCCEEDED),
+        ),
+    ),
+    e.ControlAsked(at=2.0, request=Request(id="r2", verb=Verb.REQUEUE, by="me", at=2.0)),
 )
 
 

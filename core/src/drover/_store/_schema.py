@@ -85,10 +85,17 @@ def _from_1(_connection: sqlite3.Connection) -> None:
     """Change nothing: what is written now reads what was written then, not the other way."""
 
 
-MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1}
+def _from_2(_connection: sqlite3.Connection) -> None:
+    """Change nothing: predecessors that a backend waits for were added, none is by default."""
+
+
+MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {
+    1: _from_1,
+    2: _from_2,
+}
 """How to come from schema N to N + 1. Runs inside one transaction."""
 
-SUPPORTED: Final = 2
+SUPPORTED: Final = 3
 
 
 def create(connection: sqlite3.Connection) -> None:
