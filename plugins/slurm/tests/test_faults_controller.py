@@ -3,6 +3,8 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from slurm_cluster import SlurmCluster, must_be_installed
@@ -12,6 +14,7 @@ from drover import Job, Reason, State, Verdict
 from drover.models import Source
 
 CONTROLLER = "slurmctld"
+SLOTS = 32
 SUBMIT_S = 1.0
 
 
@@ -24,11 +27,10 @@ def own(request: pytest.FixtureRequest) -> Iterator[SlurmCluster]:
 
 
 @pytest.fixture(params=["accounting", "no-accounting"])
-def roomy(request: pytest.FixtureRequest) -> Iterator[SlurmCluster]:
-    """Give a fresh cluster that claims to have room for two hundred jobs."""
+def fresh(request: pytest.FixtureRequest) -> Iterator[SlurmCluster]:
+    """Give a cluster in which no id was handed out twice yet."""
     must_be_installed()
-    room = ("--cpus=100", "--memory=100000")
-    with SlurmCluster(f"--{request.param}", *room) as cluster:
+    with SlurmCluster(f"--{request.param}", nodes=SLOTS // 8) as cluster:
         yield cluster
 
 
@@ -98,25 +100,34 @@ def test_an_id_that_a_crash_made_free_is_a_strangers(own: SlurmCluster, site_on:
     own.run("scancel", *strangers)
 
 
+def let_go(fifo: Path) -> None:
+    """Let all that wait for a writer see the end of the file."""
+    # Nobody waits: that is no error.
+    with suppress(OSError):
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+
+
 @pytest.mark.slow
 def test_a_controller_killed_again_and_again_loses_nothing(
-    roomy: SlurmCluster, site_on: Sites
+    fresh: SlurmCluster, site_on: Sites
 ) -> None:
-    """Two hundred jobs run: some end while it is dead, others after; each as it truly did, once."""
-    site = site_on(roomy)
-    gates = [site.work / f"gate{number}" for number in range(2)]
-    for gate in gates:
-        os.mkfifo(gate)
+    """Two hundred jobs are there: all that run end while it is dead, each as it did, and once."""
+    site = site_on(fresh)
+    gate, first, plain = (site.work / name for name in ("gate", "first", "plain"))
+    os.mkfifo(gate)
     jobs = site.submit_many(
-        site.spec(f"read end <gate{k % 2}; exit {k % 7}", name=f"k{k}") for k in range(200)
+        site.spec(f"read end <gate; exit {k % 7}", name=f"k{k}") for k in range(200)
     )
-    site.until(lambda: sum(map(site.runs, jobs)) == 200, jobs[0], seconds=120)
-    # What it has not written down yet it starts once more, to no effect but confusion of its own.
-    save(roomy)
-    for gate in gates:
-        with roomy.without(CONTROLLER):
-            # All that read there see the end of it.
-            gate.open("w").close()
+    for wave in (1, 2):
+        site.until(lambda wave=wave: sum(map(site.runs, jobs)) == wave * SLOTS, jobs[0])
+        # What it has not written down yet it starts once more, to no effect but its own confusion.
+        save(fresh)
+        with fresh.without(CONTROLLER):
+            let_go(gate)
+    first.hardlink_to(gate)
+    plain.touch()
+    plain.replace(gate)
+    site.until(lambda: let_go(first) or sum(map(site.runs, jobs)) == 200, jobs[0], seconds=120)
 
     assert {f"k{k}": ("EXITED", k % 7, 1) for k in range(200)} == ends_of(site, jobs, 90.0)
 
