@@ -88,12 +88,18 @@ def test_a_cancel_by_file_ends_the_command_and_says_so(
 def test_a_signal_by_file_reaches_the_command_and_is_no_cancel(
     listener: Callable[[str], Listener], eventually: Eventually
 ) -> None:
-    """Asked for a signal, the command decides what it does."""
-    one = listener("trap 'echo got; exit 4' HUP; echo up; while :; do sleep 0.05; done")
+    """Asked for a signal, the command decides what it does; it is asked once."""
+    script = (
+        "trap 'echo one' HUP; trap 'echo two; exit 4' USR1; echo up; while :; do sleep 0.05; done"
+    )
+    one = listener(script)
     eventually(lambda: one.said() == b"up\n", "a command")
     one.ask("0 1 signal\n")
+    eventually(lambda: one.said() == b"up\none\n", "the first signal")
+    one.ask(f"0 {int(signal.SIGUSR1)} signal\n")
 
     assert (None, 4, None) == one.end()
+    assert b"up\none\ntwo\n" == one.said()
 
 
 def test_what_was_asked_of_another_start_or_is_nonsense_is_passed_over(

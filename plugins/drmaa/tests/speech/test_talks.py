@@ -171,6 +171,17 @@ def test_a_strangers_account_under_the_same_number_is_not_ours() -> None:
     assert [] == list(recalled.rows)
 
 
+def test_of_two_jobs_none_takes_the_others_account() -> None:
+    """The number of one is now that of the other's account: it is still to be waited for."""
+    number = page("accounts")["exited"].argv[-1]
+    mine = Left(known=known(number, "KEY-mine"), row=ended(number), waited_s=1.0)
+    other = Left(known=known("999", "KEY-exits"), row=ended("999"), waited_s=1.0)
+    nobody = page("accounts")["deleted before it ran"]
+    recalled, _ = play(grid().recall([mine, other]), page("accounts")["exited"], nobody)
+
+    assert frozenset({number, "999"}) == recalled.not_yet
+
+
 def test_no_answer_of_accounting_says_nothing_about_any_job() -> None:
     """Absence is not evidence, least of all where nobody could look."""
     gone = Left(known=known("7"), row=ended("7"), waited_s=100.0)
