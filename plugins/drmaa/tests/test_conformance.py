@@ -40,6 +40,7 @@ class TestConformance(OnGridEngine):
 
 @pytest.mark.gridengine
 @pytest.mark.slow
+@pytest.mark.thorough
 class TestPlainConformance(OnGridEngine):
     """The same with nothing but DRMAA, as on any other system that has a libdrmaa."""
 

@@ -15,7 +15,7 @@ from drover.models import Health, Source, Started
 from drover.testing import BackendHarness
 
 __all__ = ["ge_site_on"]
-pytestmark = pytest.mark.gridengine
+pytestmark = [pytest.mark.gridengine, pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")
