@@ -99,7 +99,7 @@ class Calls:
             why = str(error) if error else "the backend said nothing about it"
             if any(row.answer is Answer.REFUSED and row.retryable for row in told.values()):
                 runtime.turned_away()
-            elif told:
+            elif any(row.answer is Answer.ACCEPTED for row in told.values()):
                 runtime.taken()
             for token in tokens:
                 row = told.get(token) or SubmitAnswer(
