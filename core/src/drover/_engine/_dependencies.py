@@ -58,13 +58,10 @@ def _records(desk: Desk, reader: Reader, ns: Iterable[int]) -> list[JobRecord]:
     return here + reader.jobs_of(wanted - desk.jobs.keys())
 
 
-def waiting_for(desk: Desk, reader: Reader, placed: Sequence[JobRecord]) -> list[int]:
-    """Give those that wait for jobs that have just been placed, and bring them to the desk."""
+def waiting_for(desk: Desk, reader: Reader, placed: Sequence[JobRecord]) -> list[JobRecord]:
+    """Give those that wait for jobs that have just been placed."""
     waiting = {n for n, _, _ in reader.dependents_of([job.id for job in placed])}
-    records = _records(desk, reader, waiting)
-    for job in records:
-        desk.put(job)
-    return [job.n for job in records]
+    return _records(desk, reader, waiting)
 
 
 def judge_all(

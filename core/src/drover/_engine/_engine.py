@@ -167,10 +167,8 @@ class Engine:
 
     def _take_in(self) -> None:
         for runtime, seen, on_durable in self._inbox.take_reports():
-            if self.watching.take_in(runtime, seen):
-                runtime.has_moved()
-                if runtime.polled:
-                    runtime.look_soon()
+            if self.watching.take_in(runtime, seen) and runtime.polled:
+                runtime.look_soon()
             if on_durable is not None:
                 self._receipts.append(on_durable)
         for reply in self._inbox.take_replies(self.tick, busy=self.live > MANY):
@@ -251,8 +249,11 @@ class Engine:
                 placed.append(job)
             elif isinstance(fact, e.Withdrawn) and job.spec.after and not job.dependencies_met:
                 self._check.append(n)
-        if placed:
-            self._check += _dependencies.waiting_for(self.desk, self.reader, placed)
+        for job in _dependencies.waiting_for(self.desk, self.reader, placed):
+            # The others wait for an end, and need not be here before there is one.
+            if self._leaves_dependencies(job):
+                self.desk.put(job)
+                self._check.append(job.n)
 
     def _backends_wanted(self) -> list[str]:
         placed = {self.desk.jobs[n].backend for n in self.desk.touched if n in self.desk.jobs}

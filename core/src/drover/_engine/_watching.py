@@ -81,8 +81,6 @@ class Watching:
             runtime.looked_at = self._engine.tick
             runtime.rest_s = answer.rest_s
             changed = self.take_in(runtime, answer.observations)
-            if changed:
-                runtime.has_moved()
             if answer.complete:
                 self._absent(runtime, before, answer.observations)
             self._next_look(runtime, changed=changed)
@@ -123,6 +121,8 @@ class Watching:
             # One bad row harms one job: what a plugin put into a row can be anything.
             except (AttributeError, TypeError, ValueError) as exc:
                 _log.error("backend %r: unusable row %r: %s", runtime.name, seen, exc)
+        if changed:
+            runtime.has_moved()
         return changed
 
     def _take_one(self, runtime: Runtime, seen: Observation) -> bool:
