@@ -64,8 +64,9 @@ def _install(session: nox.Session, *what: str) -> None:
 
 
 def _install_sources(session: nox.Session, *more: str, core: str = "cli,testing") -> None:
-    """Install the core and every plugin editable, built with the pinned build backend."""
-    _install(session, "hatchling", "editables")
+    """Install the core and every plugin editable, built with the pinned build backends."""
+    # setuptools is what drmaa is built with, and a Python from 3.12 on brings none.
+    _install(session, "hatchling", "editables", "setuptools")
     sources = [f"./core[{core}]", *(f"./{path.relative_to(ROOT).as_posix()}" for path in PLUGINS)]
     editable = [word for source in sources for word in ("-e", source)]
     _install(session, "--no-build-isolation", *editable, *more)

@@ -84,7 +84,8 @@ def test_an_id_that_a_crash_made_free_is_a_strangers(own: SlurmCluster, site_on:
     site = site_on(own, missing_grace_s=3.0)
     assert ("EXITED", 0, 1) == site.told(site.submit())
     save(own)
-    jobs = [site.submit(native={"slurm": {"hold": True}}) for _ in range(2)]
+    # Unlike in something: like jobs would be handed over as one array, with one number.
+    jobs = [site.submit(native={"slurm": {"hold": True, "nice": nice}}) for nice in (1, 2)]
     strangers = [row for job in jobs for row in crash_and_forget(site, job)]
     mine, lost = jobs
     (verdict,) = site.session.cancel([mine], grace_s=0.0, timeout=20.0)

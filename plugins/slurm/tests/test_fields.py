@@ -206,8 +206,8 @@ def test_argv_env_and_cwd_arrive_byte_for_byte(site: Site) -> None:
 
 
 def test_the_name_is_what_people_see_in_the_queue(site: Site) -> None:
-    """Who looks with squeue wants to know what it is."""
-    assert site.shown("no launcher")["JobName"].startswith("no launcher@")
+    """Who looks with squeue wants to know what it is; like jobs in a list share one name."""
+    assert site.shown("native nice")["JobName"].startswith("native nice@")
 
 
 def test_the_environment_is_inherited_or_not(site: Site) -> None:
