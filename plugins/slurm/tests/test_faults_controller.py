@@ -84,8 +84,11 @@ def test_an_id_that_a_crash_made_free_is_a_strangers(own: SlurmCluster, site_on:
     site = site_on(own, missing_grace_s=3.0)
     assert ("EXITED", 0, 1) == site.told(site.submit())
     save(own)
-    # Unlike in something: like jobs would be handed over as one array, with one number.
-    jobs = [site.submit(native={"slurm": {"hold": True, "nice": nice}}) for nice in (1, 2)]
+    # One after the other: together they would be one array with one number, or in any order.
+    jobs = []
+    for _ in range(2):
+        jobs.append(site.submit(native={"slurm": {"hold": True}}))
+        site.until(lambda: jobs[-1].native_id, jobs[-1])
     strangers = [row for job in jobs for row in crash_and_forget(site, job)]
     mine, lost = jobs
     (verdict,) = site.session.cancel([mine], grace_s=0.0, timeout=20.0)
