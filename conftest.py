@@ -19,7 +19,9 @@ MARKS = dict.fromkeys(__all__, "slurm") | {"gridengine": "gridengine"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks for a real cluster, so that no test can forget to."""
+    """Mark what asks for a real cluster, so that no test can forget to; begin with what is slow."""
     for item in items:
         for mark in {MARKS[name] for name in getattr(item, "fixturenames", ()) if name in MARKS}:
             item.add_marker(getattr(pytest.mark, mark))
+    # Where several run at a time, the last to begin should not be the longest.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
