@@ -15,6 +15,7 @@ from attrs import field, frozen
 from drover.commandline import KILLER, WRAPPER, Batches, TaskSettings, claims
 from drover.commandline.claims import Owner
 from drover.commandline.records import read_exit_record, read_unrun_records
+from drover.commandline.wrapper import REQUESTS
 from drover.models import Attempt, EndReport, JobSpec
 
 DEADLINE_S = 20.0
@@ -223,10 +224,14 @@ def test_a_signal_that_all_processes_get_is_not_passed_on(
     """The command would be signalled twice, and think that somebody is impatient."""
     # Of two signals that wait, the one with the smaller number is served first.
     script = "trap 'exit 21' XCPU; trap 'exit 22' TERM; echo up; while :; do sleep 0.05; done"
-    array = make(("sh", "-c", script), settings=TaskSettings(shared_signals=shared))
+    settings = TaskSettings(shared_signals=shared, listens=True)
+    array = make(("sh", "-c", script), settings=settings)
     process = array.start()
-    out = array.folders[0] / "stdout.0"
+    out, listens = array.folders[0] / "stdout.0", array.folders[0] / REQUESTS
+    # The command may speak before its wrapper knows that it has started; a signal that comes in
+    # between may have reached the wrapper alone, and is passed on whatever it is.
     eventually(lambda: out.exists() and out.read_bytes() == b"up\n", "the start")
+    eventually(listens.exists, "a wrapper that knows its command")
 
     process.send_signal(signal.SIGTERM)
     if not passed:
