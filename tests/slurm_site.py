@@ -78,10 +78,9 @@ class Site:
         self.work.mkdir(parents=True)
         self.programs = folder / "bin"
         self.programs.mkdir()
-        patch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
+        for name, value in variables(cluster, **settings).items():
+            patch.setenv(name, value)
         patch.setenv("PATH", f"{self.programs}{os.pathsep}{os.environ['PATH']}")
-        for name, value in {**QUICK, **settings}.items():
-            patch.setenv(f"DROVER_BACKENDS__SLURM__{name.upper()}", str(value).lower())
         self.home = folder / "home"
         self.session: Session = drover.open(self.home, backend="slurm")
 
@@ -214,6 +213,13 @@ class Site:
             yield pid
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+def variables(cluster: SlurmCluster, **settings: Any) -> dict[str, str]:
+    """Give the variables by which drover finds a cluster, and the settings of its backend."""
+    table = {**QUICK, **settings}
+    found = {f"DROVER_BACKENDS__SLURM__{k.upper()}": str(v).lower() for k, v in table.items()}
+    return {"SLURM_CONF": cluster.environment["SLURM_CONF"], **found}
 
 
 @frozen

@@ -1,15 +1,13 @@
-"""The DRMAA face on real jobs, over every backend that is there.
+"""The DRMAA face on real jobs: on this machine, on a real Slurm, on a real Grid Engine."""
 
-`FACE_BACKENDS=slurm,drmaa` adds backends to the local one; their servers have to be up.
-"""
-
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gridengine_site
 import pytest
+import slurm_site
 
 import drover
 from drover import drmaa
@@ -19,7 +17,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from face_hand import Make
 
-BACKENDS = ["local", *filter(None, os.environ.get("FACE_BACKENDS", "").split(","))]
+BACKENDS = [
+    "local",
+    pytest.param("slurm", marks=pytest.mark.slurm),
+    pytest.param("drmaa", marks=pytest.mark.gridengine),
+]
+
+
+def settings(name: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Give the variables by which drover finds a backend and is quick there."""
+    if name == "slurm":
+        return slurm_site.variables(request.getfixturevalue("slurm"))
+    if name == "drmaa":
+        return gridengine_site.variables(request.getfixturevalue("gridengine"))
+    return {"DROVER_BACKENDS__LOCAL__IDLE_S": "1"}
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -31,7 +42,8 @@ def backend(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DROVER_HOME", str(home))
         patch.setenv("DROVER_BACKEND", request.param)
-        patch.setenv("DROVER_BACKENDS__LOCAL__IDLE_S", "1")
+        for name, value in settings(request.param, request).items():
+            patch.setenv(name, value)
         yield request.param
         with drover.open(home) as session:
             session.cancel(session.jobs(state=set(State) - ENDED, newest=None), grace_s=0.1)
