@@ -1,5 +1,6 @@
 """A real Grid Engine of the tests' own, whose parts can be killed, frozen and brought back."""
 
+import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,25 @@ class GridEngineCluster(OwnCluster):
             self.attempt("qdel", breaker)
             self.run("qconf", "-mattr", "queue", "prolog", "NONE", queue)
             self.run("qmod", "-cq", queue)
+
+    @contextmanager
+    def with_global(self, name: str, value: str) -> Iterator[None]:
+        """Have another line in the global configuration for a while."""
+        before = self.run("qconf", "-sconf", "global")
+        (now, changes) = re.subn(rf"^({name}\s+).*$", rf"\g<1>{value}", before, flags=re.MULTILINE)
+        assert 1 == changes, before
+        self._configure(now)
+        try:
+            yield
+        finally:
+            self._configure(before)
+
+    def _configure(self, text: str) -> None:
+        # It goes by the name of the file.
+        path = self.folder / "changed/global"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{text}\n", "utf-8")
+        self.run("qconf", "-Mconf", str(path))
 
 
 def must_be_installed() -> None:

@@ -3,7 +3,8 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,20 +16,33 @@ from drover.models import Health, Source, Started
 from drover.testing import BackendHarness
 
 __all__ = ["ge_site_on"]
-pytestmark = [pytest.mark.gridengine, pytest.mark.thorough]
+pytestmark = pytest.mark.gridengine
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[GridEngineCluster]:
-    """Give a cluster that need not be as it was."""
+def all_tests_cluster() -> Iterator[GridEngineCluster]:
     must_be_installed()
     with GridEngineCluster("--slots=120") as cluster:
         yield cluster
 
 
 @pytest.fixture
-def site(own: GridEngineCluster, ge_site_on: Sites) -> Site:
-    return ge_site_on(own)
+def own(all_tests_cluster: GridEngineCluster) -> Iterator[GridEngineCluster]:
+    """Give a cluster that need not be as it was."""
+    yield all_tests_cluster
+    # Else an execd that lost its master looks for it again after half a minute.
+    all_tests_cluster.up()
+
+
+@pytest.fixture
+def sites(own: GridEngineCluster, ge_site_on: Sites) -> Callable[..., Site]:
+    """Give what opens a store on it. No file server is here whose news may be late."""
+    return partial(ge_site_on, own, settle_s=3.0)
+
+
+@pytest.fixture
+def site(sites: Callable[..., Site]) -> Site:
+    return sites()
 
 
 def test_exit_codes_and_signals_are_told_truly(site: Site) -> None:
@@ -94,24 +108,24 @@ def test_the_worker_is_killed_and_no_job_is_lost(site: Site) -> None:
 
 
 def test_a_worker_that_hangs_in_a_submission_runs_nothing_twice(
-    own: GridEngineCluster, ge_site_on: Sites
+    sites: Callable[..., Site],
 ) -> None:
     """The library waits for ever; whether the job was accepted is found out later."""
-    site = ge_site_on(own, submit_timeout_s=1.0)
+    site = sites(submit_timeout_s=1.0, unknown_after_s=2.0)
     assert ("EXITED", 0, 1) == site.told(site.submit())
     (worker,) = site.workers()
     os.kill(worker, signal.SIGSTOP)
     job = site.submit("exit 6")
+    site.end(job, 30)
 
     assert ("EXITED", 6, 1) == site.told(job)
     assert worker not in site.workers()
 
 
 def test_the_engine_is_killed_between_submission_and_journal(
-    own: GridEngineCluster, ge_site_on: Sites
+    own: GridEngineCluster, site: Site
 ) -> None:
     """Grid Engine has the job and nobody wrote it down; it must not run twice."""
-    site = ge_site_on(own)
     assert ("EXITED", 0, 1) == site.told(site.submit())
     with own.frozen("qmaster"):
         job = site.submit("exit 7")
@@ -156,9 +170,36 @@ def test_somebody_else_deletes_jobs(site: Site) -> None:
     )  # fmt: skip
 
 
-def test_over_its_hard_limit_grid_engine_ends_it(own: GridEngineCluster, ge_site_on: Sites) -> None:
+def test_somebody_else_deletes_what_waits_where_qmaster_forgets_at_once(
+    own: GridEngineCluster, sites: Callable[..., Site]
+) -> None:
+    """Neither listed nor in any account: the library's session alone has heard of it."""
+    held = {"drmaa": {"jobSubmissionState": "drmaa_hold"}}
+    with own.with_global("finished_jobs", "0"):
+        # Longer than this test: LOST would be found out by its end.
+        site = sites(missing_grace_s=60.0, accounting_gap_s=1.0)
+        jobs = [site.submit(native=held), *site.submit_many(site.spec(native=held) for _ in "ab")]
+        site.until(lambda: all("user" in job.record.hold for job in jobs), *jobs)
+        own.run("qdel", *{str(job.native_id).partition(".")[0] for job in jobs})
+
+        assert [(Reason.CANCELLED, Started.NO, 0)] * 3 == [
+            (site.end(job, 30).reason, job.outcome.started, site.runs(job)) for job in jobs
+        ]
+
+
+def test_a_node_without_power_loses_its_jobs(own: GridEngineCluster, site: Site) -> None:
+    """Grid Engine's account has exit status 0 for it."""
+    job = site.submit("sleep 600")
+    site.running(job)
+    own.cut_power()
+    own.up()
+
+    assert Reason.NODE_LOST is site.end(job).reason, site.story(job)
+    assert 1 == site.runs(job)
+
+
+def test_over_its_hard_limit_grid_engine_ends_it(site: Site) -> None:
     """A wrapper that cannot keep the time leaves it to Grid Engine, which says so."""
-    site = ge_site_on(own)
     job = site.submit("sleep 600", native={"drmaa": {"hardWallclockTimeLimit": 2}})
 
     assert (Reason.WALL_TIME, -9) == site.told(job)[:2] or (Reason.WALL_TIME, 1) == (
@@ -177,10 +218,9 @@ def test_what_cannot_run_is_refused_with_grid_engines_words(site: Site) -> None:
 
 @pytest.mark.slow
 def test_the_master_is_killed_under_a_hundred_running_jobs(
-    own: GridEngineCluster, ge_site_on: Sites
+    own: GridEngineCluster, site: Site
 ) -> None:
     """None is lost, none runs twice, and each ends as it did."""
-    site = ge_site_on(own)
     script = "while [ ! -e go ]; do sleep 0.5; done; : >{}.done; exit {}"
     jobs = site.submit_many(
         site.spec(script.format(f"k{k}", k % 5), name=f"k{k}") for k in range(100)
@@ -237,11 +277,8 @@ def test_an_array_is_one_job_of_grid_engine(site: Site) -> None:
     }
 
 
-def test_a_wrapper_that_does_not_listen_is_deleted(
-    own: GridEngineCluster, ge_site_on: Sites
-) -> None:
+def test_a_wrapper_that_does_not_listen_is_deleted(site: Site) -> None:
     """Frozen, it hears no request; Grid Engine's KILL reaches it all the same."""
-    site = ge_site_on(own)
     job = site.submit("sleep 600")
     site.running(job)
     pid = int((site.work / job.name).read_text())

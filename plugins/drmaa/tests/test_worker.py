@@ -15,7 +15,9 @@ from drover.testing import BackendHarness
 from drover_drmaa import _link
 from drover_drmaa._config import DrmaaConfig
 from drover_drmaa._context import program, tell
+from drover_drmaa._gridengine import GridEngine
 from drover_drmaa._link import Link
+from drover_drmaa._plain import PlainDrmaa
 
 ASK = ("drmaa", "status")
 QUESTION = b'{"do": "status", "ids": []}'
@@ -240,3 +242,13 @@ def test_good_settings() -> None:
     table = {"wall_time_margin_s": 0, "dialect": "plain", "poll_s": 1}
 
     assert DrmaaConfig(**table) == DrmaaConfig.read("drmaa", table)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scheduler", [GridEngine, PlainDrmaa])
+def test_the_engine_hears_of_settings(scheduler: type[GridEngine | PlainDrmaa]) -> None:
+    """What is set and not heard is worse than what cannot be set."""
+    names = ("poll_s", "idle_poll_s", "settle_s", "missing_grace_s", "unknown_after_s")
+    config = DrmaaConfig(**{name: 7.0 + k for k, name in enumerate(names)})
+    capabilities = scheduler("drmaa", config).capabilities
+
+    assert [7.0 + k for k in range(5)] == [getattr(capabilities, name) for name in names]

@@ -53,6 +53,8 @@ class DrmaaConfig:
     """How long accounting may lag behind the queue: its flush time is 15 s where nobody set it."""
     submit_timeout_s: float = 60.0
     """How long a submission may take. Afterwards nobody knows whether it was accepted."""
+    unknown_after_s: float = 60.0
+    """How long such a job is looked for, before its claim is closed and it is handed over anew."""
     command_timeout_s: float = 60.0
     """How long anything else may take."""
     recycle_after: float = 2000

@@ -20,6 +20,7 @@ from drover.commandline import (
     Talk,
     TaskSettings,
 )
+from drover.drmaa.vocabulary import JobState
 from drover.errors import UnreachableError
 from drover.models import (
     Answer,
@@ -37,6 +38,7 @@ from drover.models import (
     Verb,
 )
 from drover_drmaa import (
+    _asking,
     _control,
     _doctor,
     _options,
@@ -105,6 +107,7 @@ class GridEngine:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
+            unknown_after_s=config.unknown_after_s,
             cancel_grace_s=_control.GRACE_S,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 300.0, "drover_control": 300.0},
@@ -222,6 +225,7 @@ class GridEngine:
             except UnreachableError:
                 complete, asks = False, False
         not_yet: set[str] = set()
+        silent: list[Left] = []
         for entry in left:
             known = entry.known
             found = rows.get(known.native_id)
@@ -232,7 +236,30 @@ class GridEngine:
             elif entry.row is not None and complete:
                 unrun = asks and (not entry.has_begun or known.native_id in again)
                 rows[known.native_id] = _untold(entry, entry.row, was_deleted=unrun)
+            elif asks and not entry.has_begun:
+                silent.append(entry)
+        rows.update((yield from self._deleted(silent)))
         return Recalled(rows=list(rows.values()), complete=complete, not_yet=frozenset(not_yet))
+
+    def _deleted(self, silent: Sequence[Left]) -> Talk[dict[str, Row]]:
+        """Find those that were deleted while they waited, where qmaster lists no ended jobs.
+
+        They have neither account nor claim. The library's session has heard of their end if it
+        was there; that it knows no such job says nothing.
+        """
+        if not silent:
+            return {}
+        ids = [entry.known.native_id for entry in silent]
+        try:
+            reply = yield _asking.about("status", ids, self._config.command_timeout_s)
+            told = _asking.answers(reply.stdout, "status")
+        except UnreachableError:
+            return {}
+        return {
+            entry.known.native_id: _untold(entry, _unlisted(entry.known), was_deleted=True)
+            for entry in silent
+            if told.get(entry.known.native_id) == JobState.FAILED
+        }
 
     def _accounts(self, known: Sequence[Known], again: set[str]) -> Talk[dict[str, Row]]:
         """Give the ends that are on record; add to *again* who was put back to be run again."""
@@ -274,6 +301,18 @@ class GridEngine:
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
         return (yield from _doctor.talk(self._config))
+
+
+def _unlisted(known: Known) -> Row:
+    return Row(
+        native_id=known.native_id,
+        key=known.key,
+        phase=Phase.ENDED,
+        source=Source.QUEUE,
+        word=JobState.FAILED,
+        submission=known.submission,
+        submitted_at=known.submitted_at,
+    )
 
 
 def _untold(entry: Left, row: Row, *, was_deleted: bool) -> Row:

@@ -1,6 +1,5 @@
 """Any DRMAA library: what the specification has, and nothing beside it."""
 
-import json
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -39,7 +38,7 @@ from drover.models import (
     Verdict,
     fields_set,
 )
-from drover_drmaa import _control, _doctor, _options, _submitting, _template
+from drover_drmaa import _asking, _control, _doctor, _options, _submitting, _template
 from drover_drmaa._config import DrmaaConfig
 from drover_drmaa._plan import LAUNCHERS, REFUSED
 
@@ -90,6 +89,7 @@ class PlainDrmaa:
             idle_poll_s=config.idle_poll_s,
             missing_grace_s=config.missing_grace_s,
             settle_s=config.settle_s,
+            unknown_after_s=config.unknown_after_s,
             cancel_grace_s=_control.GRACE_S,
             environment=tuple(name.rstrip("*") for name in self.settings.pass_env),
             call_s={"drover_submit": 300.0, "drover_observe": 300.0, "drover_control": 300.0},
@@ -162,7 +162,7 @@ class PlainDrmaa:
         if not ids:
             return []
         reply = yield self._ask("status", ids)
-        told = _answers(reply.stdout, "status")
+        told = _asking.answers(reply.stdout, "status")
         rows = [row for native_id in ids if (row := _row(native_id, told.get(native_id)))]
         deaf = self._patience.deaf(rows, known)
         if deaf:
@@ -170,18 +170,13 @@ class PlainDrmaa:
         return rows
 
     def _ask(self, what: str, ids: Sequence[str], **more: str) -> Command:
-        question = {"do": what, "ids": list(ids), **more}
-        return Command(
-            argv=(_template.COMMAND, what),
-            input=json.dumps(question).encode("ascii"),
-            timeout_s=self._config.command_timeout_s,
-        )
+        return _asking.about(what, ids, self._config.command_timeout_s, **more)
 
     def recall(self, left: Sequence[Left]) -> Talk[Recalled]:
         """Ask how jobs ended. It can be asked once: what gets lost is told by exit records."""
         ids = [entry.known.native_id for entry in left]
         reply = yield self._ask("reap", ids)
-        told = _answers(reply.stdout, "ended")
+        told = _asking.answers(reply.stdout, "ended")
         rows: list[Row] = []
         for entry in left:
             answer = told.get(entry.known.native_id, {})
@@ -223,7 +218,7 @@ class PlainDrmaa:
                 yield _control.told(words, self._config.command_timeout_s)
             else:
                 reply = yield self._ask("control", [entry.native_id], action=action)
-                told = _answers(reply.stdout, "done").get(entry.native_id)
+                told = _asking.answers(reply.stdout, "done").get(entry.native_id)
             done = _verdict(order, told)
             if done is not None:
                 answers.append(done)
@@ -232,14 +227,6 @@ class PlainDrmaa:
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
         return (yield from _doctor.talk(self._config))
-
-
-def _answers(text: str, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(text)
-    if name not in told:
-        raise UnreachableError("drmaa", str(told.get("text", "")))
-    answers: dict[str, Any] = told[name]
-    return answers
 
 
 def _code(told: object) -> object:

@@ -166,9 +166,46 @@ def test_a_strangers_account_under_the_same_number_is_not_ours() -> None:
     """Numbers are handed out again, and accounts are kept for ever."""
     number = page("accounts")["exited"].argv[-1]
     gone = Left(known=known(number, "KEY-mine"), waited_s=100.0)
-    recalled, _ = play(grid().recall([gone]), page("accounts")["exited"])
+    unheard = told(status={number: {"error": "InvalidJobException", "code": 18, "text": ""}})
+    recalled, _ = play(grid().recall([gone]), page("accounts")["exited"], unheard)
 
     assert [] == list(recalled.rows)
+
+
+NOBODY = page("accounts")["deleted before it ran"]
+
+
+def test_one_that_is_not_listed_as_ended_was_deleted_if_the_library_says_so() -> None:
+    """With `finished_jobs 0` qmaster forgets at once; a job is not LOST for it."""
+
+    def reasons(answer: Any, **facts: Any) -> list[Reason | None]:
+        gone = Left(known=known("7"), **{"waited_s": 100.0, **facts})
+        recalled, _ = play(grid().recall([gone]), NOBODY, told(status={"7": answer}))
+        return [row.end.reason for row in recalled.rows if row.end]
+
+    assert [Reason.CANCELLED] == reasons("failed")
+    # It goes on, or its end is another: what is told of that is awaited.
+    assert [] == reasons("running")
+    assert [] == reasons("done")
+    assert [] == reasons({"error": "InvalidJobException", "code": 18, "text": "none"})
+
+
+def test_the_library_is_asked_about_none_that_may_have_run_or_may_yet_have_an_account() -> None:
+    """Its `failed` is said of those that were killed while they ran, too."""
+    begun = Left(known=known("7"), waited_s=100.0, has_begun=True)
+    early = Left(known=known("8"), waited_s=1.0)
+    recalled, asked = play(grid().recall([begun, early]), NOBODY, NOBODY)
+
+    assert {"qacct"} == {command.argv[0] for command in asked}
+    assert [] == list(recalled.rows)
+    assert frozenset({"8"}) == recalled.not_yet
+
+
+def test_a_library_that_does_not_answer_says_nothing_about_deleted_jobs() -> None:
+    gone = Left(known=known("7"), waited_s=100.0)
+    for reply in (UnreachableError("drmaa", "hangs"), told(1, error="E", code=2, text="no")):
+        recalled, _ = play(grid().recall([gone]), NOBODY, reply)
+        assert (True, []) == (recalled.complete, list(recalled.rows))
 
 
 def test_of_two_jobs_none_takes_the_others_account() -> None:
