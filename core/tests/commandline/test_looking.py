@@ -103,6 +103,23 @@ def test_nothing_runs_before_its_claim_is_taken(tmp_path: Path) -> None:
     assert (Phase.RUNNING, 3.0) == (after.phase, after.started_at)
 
 
+def test_a_run_that_leaves_is_not_the_one_that_waits(tmp_path: Path) -> None:
+    """A requeued job was told to run for as long as Slurm lets it wait: two minutes."""
+    record(tmp_path, OWNER, exit_code=None, signal=15)
+    leaving = evolve(
+        ROW, phase=Phase.RUNNING, word="COMPLETING", end=None, is_leaving=True, restart=1
+    )
+    before = look(Scripted(leaving), tmp_path, requeue=True)
+    again = evolve(leaving, is_leaving=False, word="RUNNING")
+    starting = look(Scripted(again), tmp_path, requeue=True, restart=1)
+    claims.take(tmp_path, evolve(OWNER, restart=1), requeue=True)
+    after = look(Scripted(again), tmp_path, requeue=True, restart=1)
+
+    assert [(Phase.ENDED, 0), (Phase.QUEUED, 1)] == [(row.phase, row.restart) for row in before]
+    assert [Phase.QUEUED] == [row.phase for row in starting]
+    assert [Phase.RUNNING] == [row.phase for row in after]
+
+
 def test_an_end_of_which_more_will_be_known_is_not_told_yet(tmp_path: Path) -> None:
     """Accounting lags: the first word would be taken for the last."""
     (row,) = look(Scripted(ROW, recalled=Recalled(not_yet=frozenset({"7"}))), tmp_path)

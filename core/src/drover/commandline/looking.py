@@ -78,7 +78,7 @@ class Look:
                 continue
             told = end_by_record(known.folder, known.token, self._at)
             if row is not None and row.is_leaving:
-                seen += [*told, observation(known, row, self._at)]
+                seen += [*told, observation(known, self._as_begun(known, row), self._at)]
                 continue
             ends[known.token] = told
             since = self._memory.left_since.setdefault(known.token, now)
@@ -119,7 +119,8 @@ class Look:
     def _as_begun(self, known: Known, row: Row) -> Row:
         """Call nothing running before its claim is taken: until then it may be closed.
 
-        Schedulers call a job running while the node still prepares it.
+        Schedulers call a job running while the node still prepares it, and one that waits to be
+        run again by the word of the run that is leaving.
         """
         if row.phase not in (Phase.RUNNING, Phase.SUSPENDED):
             return row
@@ -127,7 +128,12 @@ class Look:
         if begun in self._memory.begun:
             return row
         for entry in claims.read(known.folder):
-            if entry.owner is not None and entry.owner.native_id == known.native_id:
+            owner = entry.owner
+            if (
+                owner is not None
+                and owner.native_id == known.native_id
+                and owner.restart >= (row.restart or 0)
+            ):
                 self._memory.begun.add(begun)
                 return row
         return evolve(row, phase=Phase.QUEUED, started_at=None)
