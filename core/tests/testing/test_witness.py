@@ -1,7 +1,9 @@
 """The back door tells what ran, and what runs, whatever a backend says."""
 
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,18 @@ def test_the_mark_is_the_commands_own_process(witness: Witness) -> None:
     witness.kill("sleeper")
     assert process.wait(20) == -signal.SIGKILL
     assert witness.leftovers() == {}
+
+
+def test_an_id_that_was_handed_out_again_is_somebody_else(witness: Witness) -> None:
+    """A busy machine hands ids out again within minutes: an innocent would be named, and killed."""
+    with subprocess.Popen(["/bin/sleep", "600"]) as innocent:
+        witness.file("old").write_text(f"{innocent.pid}\n")
+        long_ago = time.time() - 60
+        os.utime(witness.file("old"), (long_ago, long_ago))
+        found = witness.leftovers()
+        innocent.kill()
+
+    assert found == {}
 
 
 def test_what_never_ran_has_no_mark(witness: Witness) -> None:

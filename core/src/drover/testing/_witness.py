@@ -1,5 +1,6 @@
 """The back door: what jobs really did, seen without the backend."""
 
+import math
 import os
 import shlex
 import signal
@@ -11,6 +12,8 @@ import psutil
 
 _NOTE: Final = 'printf "%s\\n" $$ >>"$1"; shift; exec "$@"'
 """Appends the job's own process id to a file, and becomes the command."""
+_SLACK_S: Final = 1.0
+"""How far the clocks of processes and of files may lie apart."""
 
 
 class Witness:
@@ -39,7 +42,10 @@ class Witness:
 
     def alive(self, name: str) -> list[int]:
         """List the starts of *name* whose process still runs on this host."""
-        return [pid for pid in self.starts(name) if is_running(pid)]
+        pids = self.starts(name)
+        # Who left a mark was there before it; ids are handed out again, to the innocent.
+        marked_at = self.file(name).stat().st_mtime if pids else 0.0
+        return [pid for pid in pids if is_running(pid, born_before=marked_at + _SLACK_S)]
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to every living start of *name*, behind the backend's back."""
@@ -52,10 +58,12 @@ class Witness:
         return {name: pids for name in names if (pids := self.alive(name))}
 
 
-def is_running(pid: int) -> bool:
-    """Tell whether a process is there and is no zombie."""
+def is_running(pid: int, born_before: float = math.inf) -> bool:
+    """Tell whether a process is there that is that old, and is no zombie."""
     try:
-        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        process = psutil.Process(pid)
+        is_dead = process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+        return not is_dead and process.create_time() < born_before
     except psutil.NoSuchProcess:
         return False
 
