@@ -189,7 +189,7 @@ def strangers(monkeypatch: pytest.MonkeyPatch) -> Any:
             ("ps", "no_such_module_:command"),
         )
     }
-    monkeypatch.setattr(_strangers, "_entries", lambda: entries)
+    monkeypatch.setattr(_strangers, "_entries", lambda _: entries)
 
 
 def test_a_broken_command_is_shown_and_harms_no_other(strangers: Any, call: Any) -> None:

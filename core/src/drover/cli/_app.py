@@ -59,6 +59,7 @@ SECTIONS: Final = (
             _late("check", "_check", "Run the conformance kit on a backend."),
             _late("engine", "_engine_group", "See, stop or restart the engine of the store."),
             _late("config", "_config_group", "See the configuration and where it comes from."),
+            _late("serve", "_serve_group", "Start a server that a distribution brings."),
             _late("plugin", "_plugin_group", "Begin a plugin of your own."),
             _late("completion", "_completion", "Print the completion script of your shell."),
         ),
