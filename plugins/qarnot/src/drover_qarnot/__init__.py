@@ -1,0 +1,1 @@
+"""Jobs on Qarnot's cloud, by its official package."""
