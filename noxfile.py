@@ -15,6 +15,9 @@ ROOT = Path(__file__).parent
 CONSTRAINTS = str(ROOT / "constraints.txt")
 # The template is built and tested like the rest: what people copy must work.
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+LIBRARIES = sorted(path.parent for path in (ROOT / "libs").glob("*/pyproject.toml"))
+# With all that can be had of them; what is not named here has no extra.
+EXTRAS = {"core": "[cli,testing]", "objectstore": "[checksums,server]"}
 
 SUPPORTED = ["3.11", "3.12", "3.13"]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -32,7 +35,7 @@ nox.options.download_python = "never"
 
 # What the sessions `wheels`, `alone` and `clusters` are there for is left to them.
 SOURCES_ONLY = "not venv and not alone"
-CLUSTERS = "(slurm or gridengine)"
+CLUSTERS = "(slurm or gridengine or s3)"
 NO_CLUSTERS = f"not {CLUSTERS}"
 # What can differ from one Python to the next; how processes and schedulers get along cannot.
 WHERE_PYTHON_COUNTS = (
@@ -43,12 +46,13 @@ WHERE_PYTHON_COUNTS = (
 # What can differ between sources and wheels; the pure floors of the core cannot.
 AS_INSTALLED = (
     "core/tests/cli", "plugins/local", "plugins/site", "plugins/tracing", "plugins/_template",
-    "plugins/_commandline", "tests/test_import.py", "tests/test_installed_commands.py",
+    "plugins/_commandline", "libs/objectstore", "tests/test_import.py",
+    "tests/test_installed_commands.py",
     "tests/test_third_party.py", "tests/test_jobspec_on_local.py", "tests/drmaa",
 )  # fmt: skip
 TESTING = (
     "pytest", "pytest-timeout", "pytest-rerunfailures", "pytest-xdist", "hypothesis", "pexpect",
-    "jsonschema", "coverage",
+    "jsonschema", "coverage", "boto3",
 )  # fmt: skip
 # Hundreds of real processes on a shared machine that may stall for seconds: a test that fails is
 # tried once more, and what needed that is listed at the end. Twice is a failure.
@@ -65,12 +69,17 @@ def _install(session: nox.Session, *what: str) -> None:
 
 
 def _install_sources(session: nox.Session, *more: str, core: str = "cli,testing") -> None:
-    """Install the core and every plugin editable, built with the pinned build backends."""
+    """Install all distributions editable, built with the pinned build backends."""
     # setuptools is what drmaa is built with, and a Python from 3.12 on brings none.
     _install(session, "hatchling", "editables", "setuptools")
-    sources = [f"./core[{core}]", *(f"./{path.relative_to(ROOT).as_posix()}" for path in PLUGINS)]
+    sources = [f"./core[{core}]", *(f"./{_named(path)}" for path in (*LIBRARIES, *PLUGINS))]
     editable = [word for source in sources for word in ("-e", source)]
     _install(session, "--no-build-isolation", *editable, *more)
+
+
+def _named(folder: Path) -> str:
+    """Name a distribution's folder as pip takes it, with its extras."""
+    return folder.relative_to(ROOT).as_posix() + EXTRAS.get(folder.name, "")
 
 
 def _fresh_folder(session: nox.Session, name: str) -> Path:
@@ -138,7 +147,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def clusters(session: nox.Session) -> None:
-    """Run what needs a real Slurm or Grid Engine; where one is not installed, skip it loudly."""
+    """Run what needs a real Slurm, Grid Engine or radosgw; where one is not installed, skip it loudly."""
     _install_sources(session, *TESTING)
     session.run(
         "python", "-m", "pytest", *ONCE_MORE, *FOUR_AT_A_TIME,
@@ -166,10 +175,11 @@ def simulation(session: nox.Session) -> None:
 @nox.session
 def wheels(session: nox.Session) -> None:
     """Build what is shipped, install it with the sources out of sight, and test that."""
-    built = _build_wheels(session, ROOT, ROOT / "core", *PLUGINS)
+    built = _build_wheels(session, ROOT, ROOT / "core", *LIBRARIES, *PLUGINS)
     _install(session, *(_with_extras(wheel) for wheel in built), *TESTING)
     away = _fresh_folder(session, "away")
-    for folder in ("core", *(path.relative_to(ROOT).as_posix() for path in PLUGINS)):
+    for path in (ROOT / "core", *LIBRARIES, *PLUGINS):
+        folder = path.relative_to(ROOT)
         shutil.copytree(ROOT / folder / "tests", away / folder / "tests")
     for name in ("clusters", "tests"):
         shutil.copytree(ROOT / name, away / name)
@@ -188,7 +198,8 @@ def wheels(session: nox.Session) -> None:
 
 
 def _with_extras(wheel: Path) -> str:
-    return f"{wheel}[cli,testing]" if wheel.name.startswith("drover_core-") else str(wheel)
+    stem = wheel.name.split("-")[0].removeprefix("drover_")
+    return f"{wheel}{EXTRAS.get(stem, '')}"
 
 
 @nox.session

@@ -47,7 +47,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     given = os.environ.get("SHIPPED_WHEELS")
     if given:
         return sorted(Path(given).glob("*.whl"))
-    plugins = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+    plugins = sorted(path.parent for path in ROOT.glob("[lp]*s/*/pyproject.toml"))
     return build_wheels(tmp_path_factory.mktemp("wheels"), [ROOT, ROOT / "core", *plugins])
 
 

@@ -28,7 +28,7 @@ if not README.exists():
     pytest.skip("the documents are out of sight (nox -s wheels)", allow_module_level=True)
 
 PAGES = sorted(
-    [README, ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"), *ROOT.glob("plugins/*/README.md")]
+    [README, ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"), *ROOT.glob("[lp]*s/*/README.md")]
 )
 
 

@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "core"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/[!_]*/pyproject.toml"))
 STEMS = [path.name for path in PLUGINS]
+LIBRARIES = sorted(path.parent for path in ROOT.glob("libs/*/pyproject.toml"))
+LIBRARY_STEMS = [path.name for path in LIBRARIES]
 # What `drover plugin new` copies is held to the same rules, but is no plugin of ours.
 TEMPLATES = {"_template": "drover_template", "_commandline": "drover_skeleton"}
-FOLDERS = (ROOT, CORE, *PLUGINS, *(ROOT / "plugins" / name for name in TEMPLATES))
+FOLDERS = (ROOT, CORE, *LIBRARIES, *PLUGINS, *(ROOT / "plugins" / name for name in TEMPLATES))
 DEFAULT = "local"
-GROUPS = ("drover.backends", "drover.plugins", "drover.commands")
+GROUPS = ("drover.backends", "drover.plugins", "drover.commands", "drover.servers")
 
 if not (ROOT / "core/pyproject.toml").exists():
     pytest.skip("the sources are out of sight (nox -s wheels)", allow_module_level=True)
@@ -88,10 +90,23 @@ def test_a_plugin_is_whole(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("folder", LIBRARIES, ids=LIBRARY_STEMS)
+def test_a_library_is_whole(folder: Path) -> None:
+    """A library is used by people who know nothing of jobs: it explains itself."""
+    package = f"src/drover_{folder.name}"
+    wanted = ("README.md", "LICENSE", "tests", f"{package}/py.typed", f"{package}/__init__.py")
+
+    assert f"drover-{folder.name}" == read(folder)["project"]["name"]
+    assert [] == [name for name in wanted if not (folder / name).exists()]
+    assert f"../../libs/{folder.name}/README.md" in "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "docs/libs").glob("*.md")
+    )
+
+
 def test_extras_name_every_plugin() -> None:
-    """`pip install drover[NAME]` works for each plugin that does not come by default."""
+    """`pip install drover[NAME]` works for each distribution that does not come by default."""
     extras = read(ROOT)["project"]["optional-dependencies"]
-    optional = {stem for stem in STEMS if stem != DEFAULT}
+    optional = {stem for stem in (*STEMS, *LIBRARY_STEMS) if stem != DEFAULT}
 
     assert {*optional, "testing", "all"} == set(extras)
     assert [f"drover[{','.join(sorted([*optional, 'testing']))}]"] == extras["all"]
@@ -102,13 +117,21 @@ def test_extras_name_every_plugin() -> None:
 
 def test_every_tool_looks_at_every_package() -> None:
     """A package that a tool does not know of is a package that nobody checks."""
-    packages = ["drover", *(f"drover_{stem}" for stem in STEMS), *TEMPLATES.values()]
-    sources = ["core/src", *(f"plugins/{stem}/src" for stem in (*STEMS, *TEMPLATES))]
+    plugins = [*(f"drover_{stem}" for stem in STEMS), *TEMPLATES.values()]
+    libraries = [f"drover_{stem}" for stem in LIBRARY_STEMS]
+    packages = ["drover", *plugins, *libraries]
+    sources = [
+        "core/src",
+        *(f"plugins/{stem}/src" for stem in (*STEMS, *TEMPLATES)),
+        *(f"libs/{stem}/src" for stem in LIBRARY_STEMS),
+    ]
     contracts = {row["id"]: row for row in root_tool("importlinter")["contracts"]}
 
     assert packages == root_tool("importlinter")["root_packages"]
     assert packages[1:] == contracts["core-alone"]["forbidden_modules"]
-    assert packages[1:] == contracts["siblings"]["modules"]
+    assert plugins == contracts["siblings"]["modules"]
+    assert libraries == contracts["libraries-alone"]["source_modules"]
+    assert [*plugins, "drover"] == contracts["libraries-alone"]["forbidden_modules"]
     assert packages[1:] == contracts["public-floors"]["source_modules"]
     assert packages == root_tool("coverage")["run"]["source_pkgs"]
     assert sources == [row for row in root_tool("mypy")["files"] if row.endswith("src")]
