@@ -4,6 +4,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,18 @@ def describe(scratch: Path) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "file_system": _file_system(scratch),
-        "python": platform.python_version(),
+        "python": _python(),
         "sqlite": sqlite3.sqlite_version,
         "drover": version("drover-core"),
         "commit": _commit(),
         "load_before": round(os.getloadavg()[0], 1),
     }
+
+
+def _python() -> str:
+    """Tell whose Python it is too: distributions build theirs with profile-guided optimisation."""
+    whose = " of the system" if sys.base_prefix == "/usr" else ""
+    return platform.python_version() + whose
 
 
 def _cpu() -> str:

@@ -55,5 +55,7 @@ fewer jobs; all have their workers up before the clock starts.
 
 {table(("", "jobs/s", "of the bare loop", "what is kept of a job"), rows)}
 
-Microseconds of CPU that Drover uses per job, by process, without the job's own: {told}.
+Microseconds of CPU that Drover uses per job, by process, without the job's own: {told}. How Python
+was built counts: with Debian's, made with profile-guided optimisation, they are a sixth fewer than
+with one compiled without, and 0.04 more of a bare loop is reached.
 """
