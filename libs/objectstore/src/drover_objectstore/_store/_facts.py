@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from drover_objectstore.models import DEFAULT_TYPE, Described, ObjectInfo
 
@@ -23,7 +24,7 @@ def facts(described: Described, checksums: Mapping[str, str]) -> str:
 
 def described(text: str) -> Described:
     """Read what was told of an object."""
-    told = json.loads(text) if text else {}
+    told: dict[str, Any] = json.loads(text) if text else {}
     return Described(
         content_type=told.get("type", DEFAULT_TYPE),
         metadata=told.get("metadata", {}),
