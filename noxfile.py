@@ -147,7 +147,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def clusters(session: nox.Session) -> None:
-    """Run what needs a real Slurm, Grid Engine or radosgw; skip loudly what is not installed."""
+    """Run what needs a real Slurm, Grid Engine or radosgw; one not installed is told loudly."""
     _install_sources(session, *TESTING)
     session.run(
         "python", "-m", "pytest", *ONCE_MORE, *FOUR_AT_A_TIME,

@@ -3,6 +3,7 @@
 `ObjectStore` is the folder, `make_app` its face: a plain ASGI application that speaks S3.
 """
 
+from drover_objectstore._http import make_app
 from drover_objectstore._store import ObjectStore
 from drover_objectstore.models import (
     Account,
@@ -25,4 +26,5 @@ __all__ = [
     "ObjectStore",
     "Page",
     "Usage",
+    "make_app",
 ]
