@@ -85,7 +85,8 @@ def parsed(scope: Mapping[str, Any], prefix: str) -> Request:
     path, query = decoded(raw_path), scope["query_string"].decode("latin-1")
     if query.count("&") >= _PARAMETERS:
         raise InvalidRequestError("The query has too many parameters.")
-    if not raw_path.startswith(f"{prefix}/"):
+    # Some clients ask for the list of buckets without the last slash.
+    if not f"{raw_path}/".startswith(f"{prefix}/"):
         raise InvalidUriError
     bucket, _, key = raw_path[len(prefix) + 1 :].partition("/")
     return Request(
