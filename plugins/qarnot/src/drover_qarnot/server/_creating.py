@@ -1,0 +1,371 @@
+"""Creation of tasks, pools and jobs: checked first, then one transaction, then nothing can fail.
+
+After the transaction no answer is an error, so that a client that repeats what was answered with
+5xx never makes a second task.
+"""
+
+import hashlib
+import json
+import sqlite3
+import time
+import uuid as uuids
+from typing import Any, Final, cast
+
+from attrs import evolve
+
+from drover_qarnot.server import _profiles
+from drover_qarnot.server._asked import (
+    HIDDEN,
+    SECRET,
+    Constant,
+    JobAsked,
+    PoolAsked,
+    TaskAsked,
+    check_job,
+    check_pool,
+    check_task,
+    too_many,
+)
+from drover_qarnot.server._buckets import Buckets, BucketsError
+from drover_qarnot.server._config import Settings
+from drover_qarnot.server._database import Database
+from drover_qarnot.server._errors import ApiError, invalid
+from drover_qarnot.server._groups import Job, Jobs, Pools
+from drover_qarnot.server._hidden import Hidden
+from drover_qarnot.server._reading import Scalar, read, write
+from drover_qarnot.server._records import Tasks
+from drover_qarnot.server._values import to_seconds
+
+Json = dict[str, Any]
+UNANSWERED_S: Final = 120.0
+"""How long a task whose answer was not sent is given to who asks for the same again."""
+
+
+def digest_of(asked: TaskAsked) -> str:
+    """Name a body, so that its repetition is known."""
+    return hashlib.sha256(json.dumps(write(asked), sort_keys=True).encode()).hexdigest()
+
+
+def split_constants(constants: list[Constant]) -> tuple[list[Constant], dict[str, str]]:
+    """Take the values of write-only constants out."""
+    hidden = {one.key: str(one.value) for one in constants if one.key.startswith(SECRET)}
+    shown = [
+        Constant(key=one.key, value=Scalar(HIDDEN)) if one.key in hidden else one
+        for one in constants
+    ]
+    return shown, hidden
+
+
+class Creation:
+    """Create what users ask for."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        tasks: Tasks,
+        pools: Pools,
+        jobs: Jobs,
+        hidden: Hidden,
+        buckets: Buckets,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._tasks = tasks
+        self._pools = pools
+        self._jobs = jobs
+        self._hidden = hidden
+        self._buckets = buckets
+
+    # Tasks
+
+    def task(self, owner: str, body: object) -> str:
+        """Create a task.
+
+        Returns:
+            Its uuid.
+
+        Raises:
+            ApiError: It cannot be; nothing was created.
+        """
+        asked = read(TaskAsked, body)
+        check_task(asked, self._settings.limits)
+        asked, pool, job = self._placed(owner, asked)
+        self._check_hardware(owner, asked, pool)
+        self._check_buckets(owner, asked)
+        digest = digest_of(asked)
+        shown, hidden = split_constants(asked.constants)
+        uuid = str(uuids.uuid4())
+        sealed = self._hidden.seal_constants(uuid, hidden)
+        asked = evolve(asked, constants=shown)
+        with self._database.write() as connection:
+            before = self._unanswered(connection, owner, digest)
+            if before is not None:
+                return before
+            self._make_room(connection, "tasks", owner, self._settings.limits.tasks)
+            self._check_name(connection, "tasks", owner, asked.shortname)
+            if job is not None:
+                self._check_dependencies(connection, owner, asked, job)
+            self._insert_task(
+                connection, uuid=uuid, owner=owner, asked=asked, pool=pool, job=job, digest=digest,
+                sealed=sealed,
+            )  # fmt: skip
+        return uuid
+
+    def answered(self, uuid: str) -> None:
+        """Note that the answer to a creation was sent."""
+        with self._database.write() as connection:
+            connection.execute("UPDATE tasks SET answered = 1 WHERE uuid = ?", (uuid,))
+
+    def _unanswered(self, connection: sqlite3.Connection, owner: str, digest: str) -> str | None:
+        row = connection.execute(
+            "SELECT uuid FROM tasks WHERE owner = ? AND digest = ? AND answered = 0 "
+            "AND created_at > ? AND wanted = '' ORDER BY n LIMIT 1",
+            (owner, digest, time.time() - UNANSWERED_S),
+        ).fetchone()
+        return None if row is None else str(row["uuid"])
+
+    def _placed(self, owner: str, asked: TaskAsked) -> tuple[TaskAsked, str | None, Job | None]:
+        """Find a task's pool and job, and its profile.
+
+        Raises:
+            ApiError: 400, one is unknown, or the task has no profile, or two.
+        """
+        job = pool = None
+        if asked.job_uuid is not None:
+            job = self._known(self._jobs.find, owner, asked.job_uuid, "jobUuid")
+            if job.state != "Active":
+                raise invalid("jobUuid", f"the job is {job.state}")
+            pool = job.pool
+        elif asked.dependencies is not None and asked.dependencies.all():
+            raise invalid("dependencies", "they need a job with useDependencies")
+        if asked.pool_uuid is not None:
+            pool = self._known(self._pools.find, owner, asked.pool_uuid, "poolUuid").uuid
+        if (pool is None) == (not asked.profile):
+            raise invalid("profile", "a task has a profile, or a pool")
+        if pool is None and asked.profile not in self._settings.profiles:
+            raise invalid("profile", f"there is no profile {(asked.profile or '')[:80]!r}")
+        found = self._pools.get(pool) if pool else None
+        if found is not None and found.phase in {"closing", "over"}:
+            raise invalid("poolUuid", "the pool is closed")
+        return evolve(asked, job_uuid=job.uuid if job else None), pool, job
+
+    @staticmethod
+    def _known(find: Any, owner: str, name: str, field: str) -> Any:
+        try:
+            return find(owner, name)
+        except ApiError as exc:
+            raise invalid(field, exc.message) from exc
+
+    def _check_hardware(self, owner: str, asked: TaskAsked, pool: str | None) -> None:
+        del owner
+        if pool is None:
+            profile = self._settings.profiles[asked.profile or ""]
+            hardware = self._settings.hardware
+            _profiles.resources_of(profile, asked.hardware_constraints, hardware)
+        elif asked.hardware_constraints:
+            raise invalid("hardwareConstraints", "a task in a pool has none of its own")
+
+    def _check_buckets(self, owner: str, asked: TaskAsked | PoolAsked) -> None:
+        for name in dict.fromkeys(bucket.bucket_name for bucket in asked.buckets()):
+            self._check_bucket(owner, name)
+        result = asked.result_bucket if isinstance(asked, TaskAsked) else None
+        if result:
+            try:
+                self._buckets.ensure(owner, result)
+            except BucketsError as exc:
+                if not exc.lasting:
+                    raise ApiError(503, str(exc)) from exc
+                raise ApiError(404, f"the result bucket cannot be had: {exc}") from exc
+
+    def _check_bucket(self, owner: str, name: str) -> None:
+        try:
+            there = self._buckets.exists(owner, name)
+        except BucketsError as exc:
+            raise ApiError(503, str(exc)) from exc
+        if not there:
+            raise ApiError(404, f"No such bucket: {name}")
+
+    def _check_name(
+        self, connection: sqlite3.Connection, table: str, owner: str, shortname: str | None
+    ) -> None:
+        if shortname is None:
+            return
+        row = connection.execute(
+            f"SELECT uuid FROM {table} WHERE owner = ? AND (shortname = ? OR uuid = ?)",
+            (owner, shortname, shortname.lower()),
+        ).fetchone()
+        if row is not None:
+            raise ApiError(409, f"shortname {shortname!r} is that of {row['uuid']}")
+
+    def _make_room(self, connection: sqlite3.Connection, table: str, owner: str, most: int) -> None:
+        """Keep to the account's quota; the oldest that may be deleted makes room.
+
+        Raises:
+            ApiError: 403, in the words that the SDK looks for.
+        """
+        hidden = "wanted <> 'delete'" if table == "tasks" else "state NOT LIKE '%Delet%'"
+        (count,) = connection.execute(
+            f"SELECT count(*) FROM {table} WHERE owner = ? AND {hidden}", (owner,)
+        ).fetchone()
+        if count < most:
+            return
+        over = {"tasks": "phase = 'over'", "pools": "phase = 'over'", "jobs": "state = 'Completed'"}
+        row = connection.execute(
+            f"SELECT uuid FROM {table} WHERE owner = ? AND {hidden} AND {over[table]} "
+            "AND json_extract(asked, '$.autoDeleteOnCompletion') ORDER BY n LIMIT 1",
+            (owner,),
+        ).fetchone()
+        if row is None:
+            raise too_many(table)
+        if table == "tasks":
+            connection.execute(
+                "UPDATE tasks SET wanted = 'delete', shortname = uuid, due_at = ? WHERE uuid = ?",
+                (time.time(), row["uuid"]),
+            )
+        else:
+            connection.execute(f"DELETE FROM {table} WHERE uuid = ?", (row["uuid"],))
+
+    def _check_dependencies(
+        self, connection: sqlite3.Connection, owner: str, asked: TaskAsked, job: Job
+    ) -> None:
+        """Refuse dependencies that could never be met. A cycle cannot be: the others are there."""
+        wanted = asked.dependencies.all() if asked.dependencies else []
+        if wanted and not job.asked.get("useDependencies"):
+            raise invalid("dependencies", "the job was made without useDependencies")
+        for one in wanted:
+            row = connection.execute(
+                "SELECT job FROM tasks WHERE owner = ? AND uuid = ? AND wanted <> 'delete'",
+                (owner, one.task_uuid),
+            ).fetchone()
+            if row is None or row["job"] != job.uuid:
+                raise invalid("dependencies", f"{one.task_uuid[:80]} is no task of this job")
+
+    def _insert_task(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        uuid: str,
+        owner: str,
+        asked: TaskAsked,
+        pool: str | None,
+        job: Job | None,
+        digest: str,
+        sealed: bytes | None,
+    ) -> None:
+        now = time.time()
+        size = len(asked.instances(self._settings.limits.instances))
+        due = now + asked.max_time_queue_seconds if asked.max_time_queue_seconds else None
+        connection.execute(
+            "INSERT INTO tasks(uuid, owner, shortname, name, profile, pool, job, size, state, "
+            "state_at, created_at, modified_at, phase, due_at, digest, sealed, asked, facts) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'Submitted', ?, ?, ?, 'waiting', ?, ?, ?, ?, '{}')",
+            (
+                uuid, owner, asked.shortname or uuid, asked.name,
+                "" if pool else asked.profile or "", pool, job.uuid if job else None, size,
+                now, now, now, due, digest, sealed, json.dumps(write(asked)),
+            ),
+        )  # fmt: skip
+
+    def bulk(self, owner: str, bodies: list[object]) -> list[Json]:
+        """Create several tasks, each for itself.
+
+        Returns:
+            Per body what came of it, in order.
+        """
+        if len(bodies) > self._settings.limits.bulk:
+            raise invalid("body", f"at most {self._settings.limits.bulk} tasks")
+        out: list[Json] = []
+        for body in bodies:
+            try:
+                uuid = self.task(owner, body)
+                out.append({"statusCode": 200, "uuid": uuid, "message": ""})
+            except ApiError as exc:
+                out.append({"statusCode": exc.status, "uuid": None, "message": exc.message})
+        return out
+
+    # Pools and jobs
+
+    def pool(self, owner: str, body: object) -> str:
+        """Create a pool.
+
+        Returns:
+            Its uuid.
+
+        Raises:
+            ApiError: It cannot be; nothing was created.
+        """
+        asked = read(PoolAsked, body)
+        check_pool(asked, self._settings.limits)
+        profile = self._settings.profiles.get(asked.profile or "")
+        if profile is None:
+            raise invalid("profile", f"there is no profile {(asked.profile or '')[:80]!r}")
+        if asked.scaling is not None and (asked.elastic_property or {}).get("isElastic"):
+            raise invalid("scaling", "it excludes an elastic pool")
+        check_scaling(asked.scaling)
+        _profiles.resources_of(profile, asked.hardware_constraints, self._settings.hardware)
+        self._check_buckets(owner, asked)
+        shown, hidden = split_constants(asked.constants)
+        uuid, now = str(uuids.uuid4()), time.time()
+        sealed = self._hidden.seal_constants(uuid, hidden)
+        asked = evolve(asked, constants=shown)
+        with self._database.write() as connection:
+            self._make_room(connection, "pools", owner, self._settings.limits.pools)
+            self._check_name(connection, "pools", owner, asked.shortname)
+            connection.execute(
+                "INSERT INTO pools(uuid, owner, shortname, name, state, state_at, created_at, "
+                "modified_at, phase, sealed, asked, facts) "
+                "VALUES (?, ?, ?, ?, 'Submitted', ?, ?, ?, 'layout', ?, ?, '{}')",
+                (uuid, owner, asked.shortname or uuid, asked.name, now, now, now, sealed,
+                 json.dumps(write(asked))),
+            )  # fmt: skip
+        return uuid
+
+    def job(self, owner: str, body: object) -> str:
+        """Create a job.
+
+        Returns:
+            Its uuid.
+
+        Raises:
+            ApiError: It cannot be; nothing was created.
+        """
+        asked = read(JobAsked, body)
+        check_job(asked)
+        pool = None
+        if asked.pool_uuid is not None:
+            pool = self._known(self._pools.find, owner, asked.pool_uuid, "poolUuid").uuid
+        life_s = to_seconds(asked.max_wall_time, "maxWallTime") if asked.max_wall_time else 0.0
+        uuid, now = str(uuids.uuid4()), time.time()
+        due = now + life_s if life_s else None
+        with self._database.write() as connection:
+            self._make_room(connection, "jobs", owner, self._settings.limits.jobs)
+            self._check_name(connection, "jobs", owner, asked.shortname)
+            connection.execute(
+                "INSERT INTO jobs(uuid, owner, shortname, name, pool, state, state_at, created_at, "
+                "modified_at, due_at, asked) VALUES (?, ?, ?, ?, ?, 'Active', ?, ?, ?, ?, ?)",
+                (uuid, owner, asked.shortname or uuid, asked.name, pool, now, now, now, due,
+                 json.dumps(write(evolve(asked, pool_uuid=pool)))),
+            )  # fmt: skip
+        return uuid
+
+
+def check_scaling(scaling: Json | None) -> None:
+    """Refuse policies of a kind that nobody knows: the SDK could not read them back.
+
+    Raises:
+        ApiError: 400.
+    """
+    names = list[str]()
+    given: object = (scaling or {}).get("policies") or []
+    if not isinstance(given, list):
+        raise invalid("policies", "a list is needed")
+    for index, entry in enumerate(cast("list[object]", given)):
+        policy = cast("Json", entry) if isinstance(entry, dict) else {}
+        if policy.get("type") not in {"Fixed", "ManagedTasksQueue"}:
+            why = "The input was not valid."
+            raise ApiError(400, why, {f"policies[{index}]": [why]})
+        names += [str(policy["name"])] if policy.get("name") else []
+    if len(set(names)) < len(names):
+        raise invalid("policies", "names are unique")

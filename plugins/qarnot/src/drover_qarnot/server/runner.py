@@ -1,0 +1,149 @@
+"""Run one instance: lay its resources out, then become its command.
+
+A file of its own that imports nothing but the standard library: it is started for every instance,
+by `python -I -S`, wherever the backend runs jobs. It is replaced by the command (exec), so that
+signals, the exit code and what is used are the command's own.
+
+Usage: runner.py TASK_FOLDER, with DROVER_ARRAY_INDEX in the environment.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import sys
+from typing import Any, Final
+
+CARRIED: Final = "QARNOT_CARRIED_"
+"""In front of the names of constants while they travel, so that none changes how this program, or
+what starts it, works."""
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_.-]+)\}")
+NOT_FOUND: Final = 127
+NOT_RUN: Final = 126
+
+
+def expand(text: str, variables: dict[str, str]) -> str:
+    """Write the values of `${NAME}` in place; of names that nobody knows nothing is changed."""
+    return _VARIABLE.sub(lambda found: variables.get(found[1], found[0]), text)
+
+
+def command_of(plan: dict[str, Any], variables: dict[str, str]) -> list[str]:
+    """Make the command's words.
+
+    Raises:
+        ValueError: Quotes do not match.
+    """
+    words = [expand(word, variables) for word in plan["argv"]]
+    line = str(plan.get("command_line") or "")
+    if line:
+        words += shlex.split(expand(variables.get(line, ""), variables))
+    return words
+
+
+def lay_out(layers: list[str], target: str) -> dict[str, list[int]]:
+    """Copy layers over each other, later ones win. Links are not followed, and not copied.
+
+    Returns:
+        Size and time of each file by its path, to tell later what is new.
+    """
+    manifest: dict[str, list[int]] = {}
+    for layer in layers:
+        for folder, _, names in os.walk(layer):
+            inside = os.path.relpath(folder, layer)
+            os.makedirs(os.path.join(target, inside), exist_ok=True)
+            for name in names:
+                path = os.path.normpath(os.path.join(inside, name))
+                source, copy = os.path.join(layer, path), os.path.join(target, path)
+                if os.path.islink(source):
+                    continue
+                if os.path.lexists(copy):
+                    os.unlink(copy)
+                shutil.copy2(source, copy)
+                found = os.stat(copy)
+                manifest[path] = [found.st_size, found.st_mtime_ns]
+    return manifest
+
+
+def _write(path: str, value: object) -> None:
+    draft = f"{path}.draft"
+    with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
+        json.dump(value, file)
+    os.replace(draft, path)
+
+
+def variables_of(plan: dict[str, Any], index: str, place: str) -> dict[str, str]:
+    """Make the environment of an instance: the constants, and what tells it who it is."""
+    job = os.path.join(place, "job")
+    temporary = os.path.join(place, "tmp")
+    count = str(plan["count"])
+    named = {
+        name.removeprefix(CARRIED): value
+        for name, value in os.environ.items()
+        if name.startswith(CARRIED)
+    }
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": job,
+        "LANG": "C.UTF-8",
+        **{name: value for name, value in os.environ.items() if name.startswith("DROVER_")},
+        **named,
+        "INSTANCE_ID": index,
+        "INSTANCE_COUNT": count,
+        "FRAME_ID": index,
+        "QRANK": index,
+        "QSIZE": count,
+        "TASK_PATH": job,
+        "QARNOT_RESOURCES_DIRECTORY": job,
+        "QARNOT_RESULTS_DIRECTORY": job,
+        "TMP_PATH": temporary,
+        "TMP_RAMFS_PATH": temporary,
+        "TMPDIR": temporary,
+    }
+
+
+def _streams_to(place: str, index: str) -> None:
+    for stream, number in (("stdout", 1), ("stderr", 2)):
+        path = os.path.join(place, "out", f"{index}.{stream}")
+        # Appended to: a second attempt goes on where the first ended.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(handle, number)
+        os.close(handle)
+
+
+def main(folder: str) -> int:
+    """Run the instance that the environment names."""
+    os.umask(0o077)
+    index = str(int(os.environ["DROVER_ARRAY_INDEX"]))
+    with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
+        plan: dict[str, Any] = json.load(file)
+    _streams_to(folder, index)
+    place = os.path.join(folder, "i", index)
+    # What an earlier attempt left must not look like this one's work.
+    shutil.rmtree(place, ignore_errors=True)
+    for name in ("job", "tmp"):
+        os.makedirs(os.path.join(place, name))
+    job = os.path.join(place, "job")
+    try:
+        manifest = lay_out(plan["layers"], job)
+        _write(os.path.join(place, "manifest.json"), manifest)
+        variables = variables_of(plan, index, place)
+        words = command_of(plan, variables)
+    except (OSError, ValueError) as exc:
+        sys.stderr.write(f"the instance could not be made ready: {exc}\n")
+        return NOT_RUN
+    if not words:
+        return 0
+    os.chdir(job)
+    try:
+        os.execvpe(words[0], words, variables)  # noqa: S606 - a list of words
+    except FileNotFoundError:
+        sys.stderr.write(f"{words[0]}: command not found\n")
+        return NOT_FOUND
+    except (OSError, ValueError) as exc:
+        sys.stderr.write(f"{words[0]}: {exc}\n")
+        return NOT_RUN
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
