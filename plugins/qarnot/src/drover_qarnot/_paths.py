@@ -1,0 +1,21 @@
+"""Paths that users give: with places for the job's id and index, and inside the job's folder."""
+
+import posixpath
+import re
+
+from drover.models import Attempt
+
+
+def expand(path: str | None, attempt: Attempt) -> str | None:
+    """Put the job's id for `%j` and its array index for `%a`; `%%` is a percent sign."""
+    if path is None:
+        return None
+    index = "" if attempt.array_index is None else str(attempt.array_index)
+    words = {"%": "%", "j": attempt.job_id, "a": index}
+    return re.sub("%([%ja])", lambda found: words[found[1]], path)
+
+
+def leaves_folder(path: str) -> bool:
+    """Tell whether a path leads out of the folder that it is relative to."""
+    normal = posixpath.normpath(path)
+    return posixpath.isabs(normal) or normal.split("/", 1)[0] == ".."
