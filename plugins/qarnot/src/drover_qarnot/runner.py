@@ -14,6 +14,7 @@ This file stands alone, for the same reasons as the wrapper: standard library, P
 # Python 3.6 knows neither `X | None`, nor builtin generics, nor the newer calls.
 # ruff: noqa: UP006, UP035, UP045, PTH
 
+import codecs
 import contextlib
 import json
 import os
@@ -22,7 +23,7 @@ import shutil
 import signal
 import sys
 import threading
-from typing import Any, BinaryIO, Dict, List, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Dict, List, Optional, Sequence
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 Json = Dict[str, Any]
@@ -37,37 +38,27 @@ ESCAPE = 0xF700
 """A byte that is no readable text is shown as the character U+F700 plus its value."""
 
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f\uf700-\uf7ff]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f\uf700-\uf7ff\udc80-\udcff]+")
 
 
-def escape(data: bytes, final: bool = False) -> Tuple[str, bytes]:
+class Escaping:
     """Write bytes as text from which they can be read back exactly.
 
     The cloud's streams are text. Readable UTF-8 stays as it is; any other byte becomes a
-    character of the private area, and so do that area's own characters.
-
-    Returns:
-        The text, and bytes at the end that may be the beginning of a character.
+    character of the private area, and so do control characters and that area's own.
     """
-    text: List[str] = []
-    while data:
-        try:
-            text.append(_safe(data.decode("utf-8")))
-            return "".join(text), b""
-        except UnicodeDecodeError as error:
-            text.append(_safe(data[: error.start].decode("utf-8")))
-            cut = error.reason == "unexpected end of data"
-            if cut and not final:
-                return "".join(text), data[error.start :]
-            text.append("".join(chr(ESCAPE + byte) for byte in data[error.start : error.end]))
-            data = data[error.end :]
-    return "".join(text), b""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+
+    def feed(self, data: bytes, final: bool = False) -> str:
+        """Give the text of what came; bytes that may begin a character are kept for later."""
+        return _UNSAFE.sub(_escaped, self._decoder.decode(data, final))
 
 
-def _safe(text: str) -> str:
-    return _UNSAFE.sub(
-        lambda found: "".join(chr(ESCAPE + byte) for byte in found.group().encode("utf-8")), text
-    )
+def _escaped(found: "re.Match[str]") -> str:
+    data = found.group().encode("utf-8", "surrogateescape")
+    return "".join(chr(ESCAPE + byte) for byte in data)
 
 
 class Follower:
@@ -77,7 +68,7 @@ class Follower:
         self._path = path
         self._target = target
         self._file: Optional[BinaryIO] = None
-        self._left = b""
+        self._escaping = Escaping()
 
     def look(self, final: bool = False) -> None:
         """Pass on what is new."""
@@ -86,7 +77,7 @@ class Follower:
                 self._file = open(self._path, "rb")  # noqa: SIM115 - it is read until the end
             while True:
                 data = self._file.read(1 << 16)
-                text, self._left = escape(self._left + data, final and not data)
+                text = self._escaping.feed(data, final and not data)
                 if text:
                     self._target.write(text.encode("utf-8"))
                     self._target.flush()
