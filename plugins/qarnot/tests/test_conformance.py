@@ -1,7 +1,6 @@
 """The backend keeps what it declares, on a server of our own."""
 
 import time
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -11,9 +10,8 @@ from drover.testing import BackendConformance
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _server(qarnot_server: Any) -> Iterator[None]:
+def _server(qarnot_server: Any) -> None:
     TestConformance.backend_config = qarnot_server.config
-    yield
 
 
 class TestConformance(BackendConformance):

@@ -1,7 +1,6 @@
 """The program on the node: what it shows can be read back, and it goes on where it is told."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +107,7 @@ def test_a_request_reaches_the_command(tmp_path: Path) -> None:
             assert process.poll() is None
         draft = ours / ".draft"
         draft.write_text(json.dumps(request))
-        os.replace(draft, ours / "requests.3")
+        draft.replace(ours / "requests.3")
         out, _ = process.communicate(timeout=30)
 
     assert (process.returncode, out) == (5, b"bye\n")

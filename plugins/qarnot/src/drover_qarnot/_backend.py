@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from drover.errors import BackendError
@@ -35,6 +34,7 @@ from drover_qarnot._doctor import diagnose
 from drover_qarnot._forgetting import Forgetting
 from drover_qarnot._handing import Handing
 from drover_qarnot._names import native_id_of, short_name
+from drover_qarnot._objects import Access
 from drover_qarnot._observing import Observing
 from drover_qarnot._options import native_problem
 from drover_qarnot._output import Output
@@ -52,15 +52,10 @@ class QarnotBackend:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._config = QarnotConfig.read(context.name, context.config)
-
-    @cached_property
-    def _cloud(self) -> Cloud:
-        return Cloud(lambda: account_of_process(self._context.name, self._config), self._config)
-
-    @cached_property
-    def _book(self) -> Book:
-        return Book(self._context.home / "backends" / self._context.name)
+        self._config = config = QarnotConfig.read(context.name, context.config)
+        self._cloud = Cloud(lambda: account_of_process(context.name, config), config)
+        self._book = Book(context.home / "backends" / context.name)
+        self._access = Access(context.store_id, context.name, self._cloud, self._book)
 
     @cached_property
     def _handing(self) -> Handing:
@@ -206,11 +201,6 @@ class QarnotBackend:
     def drover_diagnose(self) -> list[Diagnosis]:
         """Find out what is wrong."""
         return diagnose(self._context.name, self._context.store_id, self._config)
-
-    @property
-    def folder(self) -> Path:
-        """Say where the backend keeps its own files."""
-        return self._context.home / "backends" / self._context.name
 
 
 class _AccountError(BackendError):

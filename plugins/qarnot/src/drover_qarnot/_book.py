@@ -49,7 +49,6 @@ class Book:
     """The file. Safe to use from several threads and processes."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = folder / "tasks.sqlite"
         self._local = threading.local()
 
@@ -58,6 +57,7 @@ class Book:
         """Give this thread's connection, in a transaction."""
         known: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if known is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             known = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
             known.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
             self._path.chmod(0o600)

@@ -1,0 +1,306 @@
+"""What is posted: the official package's own JSON, with what the user asked for."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drover.models import (
+    RESOURCE_FIELDS,
+    SPEC_FIELDS,
+    Attempt,
+    JobSpec,
+    Resources,
+    Support,
+    Transfer,
+)
+from drover_qarnot._config import QarnotConfig
+from drover_qarnot._options import JOB, NATIVE, native_problem
+from drover_qarnot._plan import EMULATED, LOCAL_ONLY, REFUSED, judge, make_plan
+from drover_qarnot._posting import group, masked, runner_plan, task_json
+
+STORE = "store"
+SHARED = QarnotConfig(shared_files=True)
+AWAY = QarnotConfig()
+
+
+def attempt(number: int = 1, *, array: str | None = None, **fields: Any) -> Attempt:
+    spec = JobSpec(**{"argv": ["echo", "hi"], "cwd": "/here", **fields})
+    return Attempt(
+        job_id=f"j{number}",
+        number=1,
+        token=f"store-j{number}-1",
+        spec=spec,
+        array_id=array,
+        array_index=None if array is None else number,
+        base_environment={"PATH": "/bin"},
+        base_digest="d",
+        variables={"DROVER_JOB_ID": f"j{number}"},
+    )
+
+
+def posted(config: QarnotConfig = AWAY, **fields: Any) -> dict[str, Any]:
+    (work,) = group([attempt(**fields)])
+    return task_json(work, config, "qarnot", STORE)
+
+
+def with_native(**options: Any) -> dict[str, Any]:
+    assert native_problem(options) == ""
+    return posted(native={"qarnot": options})
+
+
+def test_the_user_s_words_are_not_in_the_task() -> None:
+    """A command line that the cloud splits and expands changes words; it holds none of them."""
+    body = posted(argv=["sh", "-c", "rm ${HOME} 'x'"], env={"PASSWORD": "hunter2"})
+    command = {entry["key"]: entry["value"] for entry in body["constants"]}["DOCKER_CMD"]
+
+    assert command == f"python3 -I -S .drover/runner.py {body['shortname']}"
+    assert "hunter2" not in json.dumps(body)
+
+
+def test_the_token_is_in_name_and_tags() -> None:
+    """Whoever has lost the answer finds the task by its token, and nobody can make a second."""
+    first, again, other = posted(number=1), posted(number=1), posted(number=2)
+
+    assert first["shortname"] == again["shortname"] != other["shortname"]
+    assert first["tags"] == ["drover", first["shortname"], "drover-token=store-j1-1"]
+
+
+def test_an_array_is_one_task() -> None:
+    """Elements are instances, by their own indices."""
+    (whole,) = group([attempt(n, array="a") for n in (2, 0, 1)])
+    (part,) = group([attempt(n, array="a") for n in (1, 3, 4, 5)])
+
+    assert task_json(whole, AWAY, "qarnot", STORE)["instanceCount"] == 3
+    body = task_json(part, AWAY, "qarnot", STORE)
+    assert (body["advancedRanges"], "instanceCount" in body) == ("1,3-5", False)
+    plan = runner_plan(part, AWAY, "qarnot")
+    assert sorted(plan["members"]) == ["1", "3", "4", "5"]
+    assert plan["common"]["argv"] == ["echo", "hi"]
+
+
+def test_jobs_that_are_no_array_are_tasks_of_their_own() -> None:
+    """What is submitted apart is cancelled, purged and paid for apart."""
+    assert len(group([attempt(1), attempt(2)])) == 2
+
+
+def test_a_plan_holds_each_environment_once() -> None:
+    """Two thousand elements with an environment of 4 KB each would be 8 MB."""
+    (work,) = group([attempt(n, array="a") for n in range(3)])
+    plan = runner_plan(work, AWAY, "qarnot")
+
+    assert plan["bases"] == {"d": {"PATH": "/bin"}}
+    assert plan["members"]["2"]["env"] == {"DROVER_JOB_ID": "j2"}
+
+
+def test_inputs_are_resources_and_later_ones_lie_over_earlier_ones() -> None:
+    """The user's buckets come first, so that nothing in them replaces the runner."""
+    body = posted(
+        inputs=[Transfer(source="a", target="b")],
+        native={"qarnot": {"resources": ["mine", {"bucket": "other", "prefix": "p/", "strip": "p/",
+                                                  "cache_ttl_s": 60}]}},
+    )  # fmt: skip
+    rows = body["advancedResourceBuckets"]
+
+    assert [row["bucketName"] for row in rows[:2]] == ["mine", "other"]
+    assert rows[0]["filtering"] == {}
+    assert rows[1] == {
+        "bucketName": "other",
+        "filtering": {"prefixFiltering": {"prefix": "p/"}},
+        "resourcesTransformation": {"stripPrefix": {"prefix": "p/"}},
+        "cacheTTLSec": 60,
+    }
+    prefixes = [row["filtering"]["prefixFiltering"]["prefix"] for row in rows[2:]]
+    assert [prefix.split("/")[0] for prefix in prefixes] == ["in", "tools", "run"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"constants": {"A": "1", "B": 2, "C": True}}, None),
+        ({"constraints": {"c": "v"}}, {"constraints": [{"key": "c", "value": "v"}]}),
+        ({"labels": {"l": "v"}}, {"labels": {"l": "v"}}),
+        ({"hardware_constraints": [{"minimum_cores": 4}, {"ssd": True}, {"cpu_model": "x"}]},
+         {"hardwareConstraints": [
+             {"discriminator": "MinimumCoreHardwareConstraint", "coreCount": 4},
+             {"discriminator": "SSDHardwareConstraint"},
+             {"discriminator": "CpuModelHardwareConstraint", "cpuModel": "x"}]}),
+        ({"result_bucket": "mine"}, {"resultBucket": "mine"}),
+        ({"snapshot_whitelist": "a", "snapshot_blacklist": "b"},
+         {"snapshotWhitelist": "a", "snapshotBlacklist": "b"}),
+        ({"auto_delete": True, "completion_ttl": 30 * 3600},
+         {"autoDeleteOnCompletion": True, "completionTimeToLive": "1.06:00:00"}),
+        ({"completion_ttl": "00:10:00"}, {"completionTimeToLive": "00:10:00"}),
+        ({"max_time_queue_s": 60}, {"maxTimeQueueSeconds": 60}),
+        ({"upload_results_on_cancellation": False}, {"uploadResultsOnCancellation": False}),
+        ({"wait_for_pool_resources": True, "pool": "p"},
+         {"waitForPoolResourcesSynchronization": True, "poolUuid": "p", "profile": None}),
+        ({"resources_cache_ttl_s": 5}, {"defaultResourcesCacheTTLSec": 5}),
+        ({"export_credentials": True},
+         {"privileges": {"exportApiAndStorageCredentialsInEnvironment": True}}),
+        ({"scheduling": "OnDemand"}, {"schedulingType": "OnDemand"}),
+        ({"reservation_machine": "m"}, {"targetedReservedMachineKey": "m"}),
+        ({"secrets": {"keys": ["k"], "prefixes": ["p"]}},
+         {"secretsAccessRights": {"bySecret": [{"key": "k"}], "byPrefix": [{"prefix": "p"}]}}),
+        ({"job": {"name": "n"}}, {"jobUuid": "n", "profile": "docker-batch"}),
+        ({"job": {"name": "n", "pool": "p"}}, {"jobUuid": "n", "profile": None}),
+    ],
+)  # fmt: skip
+def test_an_option_is_asked_of_the_cloud(
+    options: Mapping[str, Any], expected: Mapping[str, Any] | None
+) -> None:
+    """An option that does not reach the cloud has no effect, and nobody would know."""
+    body = with_native(**options)
+    if expected is None:
+        told = {entry["key"]: entry["value"] for entry in body["constants"]}
+        assert (told["A"], told["B"], told["C"]) == ("1", "2", "true")
+    else:
+        assert {key: body[key] for key in expected} == expected
+
+
+def test_the_user_s_tags_are_beside_ours() -> None:
+    """Tags are how people find their tasks at the cloud."""
+    assert with_native(tags=["mine"])["tags"][3:] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "left"),
+    [
+        ({}, [], ["work.txt"]),
+        ({"results_whitelist": r"\.txt$"}, ["work.txt"], ["work.bin"]),
+        ({"results_blacklist": r"exit|json|txt"}, [], ["work.txt"]),
+        ({"results_whitelist": "(?i)TXT$", "results_blacklist": "^private"}, ["a.txt"],
+         ["private.txt"]),
+    ],
+)  # fmt: skip
+def test_filters_never_keep_our_records_back(
+    options: dict[str, Any], kept: list[str], left: list[str]
+) -> None:
+    """Without its record nobody knows how a command ended."""
+    body = with_native(**options)
+    white, black = body["resultsWhitelist"], body.get("resultsBlacklist")
+
+    def comes(name: str) -> bool:
+        return bool(re.search(white, name)) and not (black and re.search(black, name))
+
+    assert comes(f"{body['shortname']}/0/exit.0.json")
+    assert [name for name in kept if not comes(name)] == []
+    assert [name for name in left if comes(name)] == []
+
+
+def test_resources_are_constraints_and_a_reservation() -> None:
+    """What a job needs is asked of the cloud in its own words."""
+    wanted = Resources(cpus=4, memory="3GiB", gpus=1, queue="docker-network", reservation="r")
+    body = posted(resources=wanted)
+
+    assert body["profile"] == "docker-network"
+    assert [row["discriminator"] for row in body["hardwareConstraints"]] == [
+        "MinimumCoreHardwareConstraint", "MinimumRamHardwareConstraint", "GpuHardwareConstraint",
+    ]  # fmt: skip
+    assert body["hardwareConstraints"][1]["minimumMemoryMB"] == 3072
+    assert (body["schedulingType"], body["targetedReservationName"]) == ("Reserved", "r")
+
+
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [
+        (None, ("python", "3.12-slim")),
+        ("ubuntu", ("ubuntu", "latest")),
+        ("registry:5000/a/b:7", ("registry:5000/a/b", "7")),
+        ("registry:5000/a/b", ("registry:5000/a/b", "latest")),
+    ],
+)
+def test_a_container_is_repository_and_tag(
+    container: str | None, expected: tuple[str, str]
+) -> None:
+    """An image of another name is another program."""
+    told = {entry["key"]: entry["value"] for entry in posted(container=container)["constants"]}
+
+    assert (told["DOCKER_REPO"], told["DOCKER_TAG"]) == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"no_such": 1}, {"constants": ["a"]}, {"snapshot_interval": 0}, {"completion_ttl": "soon"},
+        {"results_whitelist": "("}, {"scheduling": "Now"}, {"tags": ["t"] * 7}, {"job": {}},
+        {"dependencies": True}, {"job": {"name": "n"}, "pool": "p"}, {"job": {"nam": "n"}},
+        {"hardware_constraints": [{"minimum_cores": 0}]}, {"hardware_constraints": [{"x": 1}]},
+        {"hardware_constraints": ["ssd"]}, {"resources": [{"prefix": "p"}]},
+        {"resources": [{"bucket": "b", "x": 1}]}, {"secrets": {"keys": "k"}},
+        {"purge_results": True}, {"purge_resources": True},
+    ],
+)  # fmt: skip
+def test_a_bad_option_is_refused(options: dict[str, Any]) -> None:
+    """An option that is passed over is worse than an error."""
+    spec = JobSpec(argv=["true"], native={"qarnot": options})
+    entry = judge("qarnot", "native", spec, AWAY)
+
+    assert entry.support is Support.REFUSED
+    assert entry.note
+
+
+def test_every_field_is_judged() -> None:
+    """A field that drover adds later must be looked at here."""
+    honoured = {
+        "argv", "name", "cwd", "env", "inherit_env", "stdin", "join_output", "after", "array",
+        "retry", "tags", "hold", "not_before", "deadline", "expires_after", "container", "parent",
+        "native", "resources.gpus", "resources.queue", "resources.reservation",
+    }  # fmt: skip
+    every = {*SPEC_FIELDS, *(f"resources.{name}" for name in RESOURCE_FIELDS)} - {"resources"}
+
+    assert honoured | set(REFUSED) | set(EMULATED) | set(LOCAL_ONLY) == every
+
+
+@pytest.mark.parametrize("field", sorted({*LOCAL_ONLY}))
+def test_paths_of_this_machine_are_refused_where_it_is_not_seen(field: str) -> None:
+    """A file that is written on a node that nobody sees is lost."""
+    spec = JobSpec(argv=["true"], **{field: "f"})
+
+    assert judge("qarnot", field, spec, AWAY).support is Support.REFUSED
+    assert judge("qarnot", field, spec, SHARED).support is Support.HONOURED
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../b"])
+def test_transfers_stay_in_the_job_s_folder(path: str) -> None:
+    """On the node there is nothing else that is the job's."""
+    into = JobSpec(argv=["true"], inputs=[Transfer(source="a", target=path)])
+    out = JobSpec(argv=["true"], outputs=[Transfer(source=path, target="a")])
+
+    assert judge("qarnot", "inputs", into, AWAY).support is Support.REFUSED
+    assert judge("qarnot", "outputs", out, AWAY).support is Support.REFUSED
+
+
+def test_a_plan_shows_the_task_without_secrets() -> None:
+    """Plans are pasted into mails; passwords of registries are constants."""
+    options = {"constants": {"DOCKER_REGISTRY_PASSWORD": "hunter2"}}
+    spec = JobSpec(argv=["true"], native={"qarnot": options})
+    body = with_native(**options)
+    plan = make_plan("qarnot", spec, AWAY, body)
+
+    assert "hunter2" in json.dumps(body)
+    assert "hunter2" not in plan.script
+    assert json.loads(plan.script) == masked(body)
+    assert plan.command[-1] == body["shortname"]
+
+
+def test_options_are_documented() -> None:
+    """The page has a row for every option."""
+    page = Path(__file__).parents[3] / "docs/plugins/qarnot.md"
+    if not page.exists():
+        pytest.skip("the documentation is out of sight (nox -s wheels)")
+    text = page.read_text(encoding="utf-8")
+
+    assert [name for name in NATIVE if f"`{name}`" not in text] == []
+    assert [name for name in JOB if f"`job.{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("field", sorted(REFUSED))
+def test_what_the_cloud_cannot_do_is_refused_with_a_reason(field: str) -> None:
+    """A job must not run without what it asked for."""
+    entry = judge("qarnot", field, JobSpec(argv=["true"]), SHARED)
+
+    assert (entry.support, bool(entry.note)) == (Support.REFUSED, True)
