@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+import gridengine
 import growth
 import idle
 import latency
@@ -24,7 +25,11 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "idle": idle,
     "growth": growth,
     "slurm": slurm,
+    "gridengine": gridengine,
 }
+
+CLUSTERS: Final = {"slurm": slurm, "gridengine": gridengine}
+"""Subjects that need a cluster."""
 
 HEAD: Final = """\
 # Performance
@@ -68,4 +73,5 @@ def _conditions(measured: Measured) -> str:
 
 def usual() -> list[str]:
     """Name the subjects that can be measured here; the others have to be asked for."""
-    return [name for name in SUBJECTS if name != "slurm" or slurm.is_here()]
+    missing = {name for name, one in CLUSTERS.items() if not one.is_here()}
+    return [name for name in SUBJECTS if name not in missing]

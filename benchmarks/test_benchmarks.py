@@ -13,7 +13,6 @@ import page
 import plot
 import pytest
 import results
-import slurm
 import startup
 import throughput
 from attrs import evolve
@@ -52,8 +51,8 @@ def measured(rounds: list[Round]) -> Measured:
 @pytest.mark.parametrize("name", list(page.SUBJECTS))
 def test_a_subject_is_measured_and_told(name: str, stage: Stage, tmp_path: Path) -> None:
     """A benchmark that broke would be noticed a release later, on the day of measuring."""
-    if name == "slurm" and not slurm.is_here():
-        pytest.skip("Slurm is not installed; clusters/slurm/install does that")
+    if name not in page.usual():
+        pytest.skip(f"it is not installed; clusters/{name}/install does that")
     rounds = page.SUBJECTS[name].measure(stage)
     before = Results(subjects={name: measured(rounds)})
     path = tmp_path / "results.json"
