@@ -65,8 +65,8 @@ def test_exit_codes_and_signals_are_told_truly(site: Site) -> None:
 
 
 def test_what_was_used_is_told_by_accounting(site: Site) -> None:
-    """What a job costs is what the site's accounts say."""
-    job = site.submit("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; sleep 2.2")
+    """What a job that was killed costs is what the site's accounts say."""
+    job = site.submit("i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; sleep 2.2; kill -9 $$")
     usage = site.end(job).usage
     (account,) = [
         report.usage for report in job.outcome.evidence if report.source is Source.ACCOUNTING
@@ -77,6 +77,23 @@ def test_what_was_used_is_told_by_accounting(site: Site) -> None:
     assert usage.cpu_user_s == account.cpu_user_s > 0.1
     assert usage.max_rss_bytes >= account.max_rss_bytes > 1_000_000
     assert 2 <= account.wall_s <= 30
+
+
+def test_an_end_is_heard_before_the_next_look(sites: Callable[..., Site]) -> None:
+    """Accounts may be written 15 s late, and masters that thousands share are asked rarely."""
+    site = sites(poll_s=60.0, idle_poll_s=60.0)
+    jobs = [
+        site.submit("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 3"),
+        *site.submit_many(site.spec(f"exit {k}") for k in (0, 99, 100)),
+    ]
+    for job in jobs:
+        site.end(job, 30)
+
+    assert [("EXITED", code, 1) for code in (3, 0, 99, 100)] == list(map(site.told, jobs))
+    (heard,) = [r.usage for r in jobs[0].outcome.evidence if r.source is Source.QUEUE]
+    assert heard is not None
+    assert jobs[0].outcome.usage.cpu_user_s == heard.cpu_user_s > 0.01
+    assert heard.max_rss_bytes > 1_000_000
 
 
 def test_a_queue_in_the_error_state_is_named_by_the_doctor(

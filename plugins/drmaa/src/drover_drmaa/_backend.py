@@ -1,7 +1,7 @@
 """The hooks: drover's own for batch systems, with DRMAA behind them."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -19,8 +19,10 @@ from drover.models import (
     SubmitAnswer,
     Verb,
 )
+from drover_drmaa import _asking
 from drover_drmaa._config import PLAIN, DrmaaConfig
-from drover_drmaa._context import RoutingContext
+from drover_drmaa._context import RoutingContext, ignore
+from drover_drmaa._ends import Ends
 from drover_drmaa._gridengine import GridEngine
 from drover_drmaa._link import Link
 from drover_drmaa._plain import PlainDrmaa
@@ -38,21 +40,30 @@ class DrmaaBackend(CommandLineBackend):
         plain = config.dialect == PLAIN
         contact = "" if plain else CONTACT.format(store=context.store_id)
         self.link = Link(config.drmaa_library, contact, int(config.recycle_after))
-        routed = RoutingContext(context, self.link, config.commands)
+        # What the library tells once, the plain dialect asks for itself.
+        self.ends = None if plain else Ends(self._reap, context.report)
+        note = self.ends.note if self.ends is not None else ignore
+        routed = RoutingContext(context, self.link, config.commands, note)
         scheduler = (PlainDrmaa if plain else GridEngine)(context.name, config)
         super().__init__(routed, scheduler)
+        self._timeout_s = config.command_timeout_s
         self._is_started = False
 
     @hookimpl
     def drover_start(self) -> bool:
         """Open the session, and listen to what wrappers tell."""
         self._is_started = True
-        return super().drover_start()
+        begun = super().drover_start()
+        if self.ends is not None:
+            self.ends.start()
+        return begun
 
     @hookimpl
     def drover_stop(self) -> bool:
         """Listen no more, and close the session."""
         super().drover_stop()
+        if self.ends is not None:
+            self.ends.stop()
         self.link.close()
         return True
 
@@ -99,6 +110,11 @@ class DrmaaBackend(CommandLineBackend):
         finally:
             if not self._is_started:
                 self.link.close()
+
+    def _reap(self, ids: Sequence[str]) -> Mapping[str, Any]:
+        command = _asking.about("reap", ids, self._timeout_s)
+        reply = self.link.ask(command.argv, command.input, command.timeout_s)
+        return _asking.answers(reply.stdout, "ended")
 
     def _specified(self, attempt: Attempt) -> Attempt:
         spec: JobSpec = as_specified(self.context.name, attempt.spec)

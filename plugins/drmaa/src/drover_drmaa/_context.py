@@ -20,11 +20,23 @@ GRID_ENGINE_COMMANDS: Final = frozenset(
 )
 
 
+def ignore(_observations: Sequence[Observation]) -> None:
+    """Note nothing."""
+
+
 class RoutingContext:
     """The context that a backend was given, and where each of its commands goes."""
 
-    def __init__(self, context: Context, link: Link, commands: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        link: Link,
+        commands: str,
+        note: Callable[[Sequence[Observation]], None],
+    ) -> None:
+        """Remember where commands go, and who is to *note* what is reported."""
         self._context = context
+        self._note = note
         self._link = link
         self._commands = commands
 
@@ -70,8 +82,9 @@ class RoutingContext:
     def report(
         self, observations: Sequence[Observation], on_durable: Callable[[], None] | None = None
     ) -> None:
-        """As given."""
+        """Report as given, and let it be noted."""
         self._context.report(observations, on_durable)
+        self._note(observations)
 
     def run(self, argv: Sequence[str], *, input: bytes = b"", timeout_s: float = 30.0) -> Completed:
         """Ask the worker, leave word for a wrapper, or execute a command.

@@ -40,6 +40,7 @@ from drover.models import (
 )
 from drover_drmaa import _asking, _control, _doctor, _options, _submitting, _template
 from drover_drmaa._config import DrmaaConfig
+from drover_drmaa._ends import figure
 from drover_drmaa._plan import LAUNCHERS, REFUSED
 
 ACTION_OF: Final[Mapping[Verb, str]] = {verb: action for action, verb in VERB_OF.items()}
@@ -269,27 +270,20 @@ def _ended(entry: Left, told: Mapping[str, Any]) -> Row:
         word=JobState.DONE if exited else JobState.FAILED,
         end=EndReport(
             source=Source.QUEUE,
-            at=_number(usage, "end_time") or 0.0,
+            at=figure(usage, "end_time") or 0.0,
             exit_code=int(told.get("code", 0)) if exited else None,
             signal=int(signal.Signals[number]) if is_signal else None,
             core_dumped=bool(told.get("core")),
             reason=reason,
             native_id=entry.known.native_id,
             usage=Usage(
-                cpu_user_s=_number(usage, "ru_utime"),
-                cpu_system_s=_number(usage, "ru_stime"),
-                wall_s=_number(usage, "ru_wallclock"),
+                cpu_user_s=figure(usage, "ru_utime"),
+                cpu_system_s=figure(usage, "ru_stime"),
+                wall_s=figure(usage, "ru_wallclock"),
             ),
             message=why,
         ),
     )
-
-
-def _number(usage: Mapping[str, str], name: str) -> float | None:
-    try:
-        return float(usage[name])
-    except (KeyError, ValueError):
-        return None
 
 
 def _verdict(order: Order, told: Any) -> OrderAnswer | None:
