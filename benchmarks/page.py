@@ -4,7 +4,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-import gridengine
 import growth
 import idle
 import latency
@@ -25,10 +24,9 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "idle": idle,
     "growth": growth,
     "slurm": slurm,
-    "gridengine": gridengine,
 }
 
-CLUSTERS: Final = {"slurm": slurm, "gridengine": gridengine}
+CLUSTERS: Final = {"slurm": slurm}
 """Subjects that need a cluster."""
 
 HEAD: Final = """\
