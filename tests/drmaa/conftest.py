@@ -1,4 +1,7 @@
-"""The DRMAA face on real jobs: on this machine, on a real Slurm, on a real Grid Engine."""
+"""The DRMAA face on real jobs: on this machine, on a real Slurm, on a real Grid Engine.
+
+On clusters CI runs those marked `brief`; with `nox -s clusters -- -m thorough tests/drmaa` go all.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -22,6 +25,15 @@ BACKENDS = [
     pytest.param("slurm", marks=pytest.mark.slurm),
     pytest.param("drmaa", marks=pytest.mark.gridengine),
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to `thorough` what takes its time on a cluster and is much the same on each."""
+    for item in items:
+        if item.path.parent != Path(__file__).parent or item.get_closest_marker("brief"):
+            continue
+        if item.get_closest_marker("slurm") or item.get_closest_marker("gridengine"):
+            item.add_marker(pytest.mark.thorough)
 
 
 def settings(name: str, request: pytest.FixtureRequest) -> dict[str, str]:

@@ -12,6 +12,7 @@ import drover
 from drover import drmaa
 
 
+@pytest.mark.brief
 def test_an_exit_code_is_true_and_the_job_is_reaped(session: drmaa.Session, make: Make) -> None:
     """Waiting twice is how programs count a job twice."""
     job_id = session.runJob(make("exit 3"))
@@ -24,6 +25,7 @@ def test_an_exit_code_is_true_and_the_job_is_reaped(session: drmaa.Session, make
             again()
 
 
+@pytest.mark.brief
 @pytest.mark.parametrize("code", [99, 100, 255])
 def test_exit_codes_that_schedulers_take_for_words(
     session: drmaa.Session, make: Make, code: int
@@ -31,6 +33,7 @@ def test_exit_codes_that_schedulers_take_for_words(
     assert code == session.wait(session.runJob(make(f"exit {code}")), WAIT_S).exitStatus
 
 
+@pytest.mark.brief
 def test_a_signal_has_its_name(session: drmaa.Session, make: Make) -> None:
     job_id = session.runJob(make("kill -9 $$"))
     session.synchronize([job_id], WAIT_S)
@@ -40,6 +43,7 @@ def test_a_signal_has_its_name(session: drmaa.Session, make: Make) -> None:
     assert (False, True, "SIGKILL", False, False, 0) == info[1:7]
 
 
+@pytest.mark.brief
 def test_a_job_that_never_ran_was_aborted(session: drmaa.Session, make: Make) -> None:
     job_id = session.runJob(make("true", workingDirectory="/nonexistent/folder"))
     session.synchronize(job_id, WAIT_S)
@@ -54,6 +58,7 @@ def test_a_limit_ends_a_job(session: drmaa.Session, make: Make) -> None:
     assert (False, True, False) == (info.hasExited, info.hasSignal, info.wasAborted)
 
 
+@pytest.mark.brief
 def test_arguments_and_variables_arrive_whole(
     session: drmaa.Session, make: Make, tmp_path: Path
 ) -> None:
@@ -67,6 +72,7 @@ def test_arguments_and_variables_arrive_whole(
     )  # fmt: skip
 
 
+@pytest.mark.brief
 def test_files_go_where_the_template_says(
     session: drmaa.Session, make: Make, tmp_path: Path
 ) -> None:
@@ -132,6 +138,7 @@ def test_what_the_backend_cannot_do_is_denied(session: drmaa.Session, make: Make
     assert before == session.contact
 
 
+@pytest.mark.brief
 def test_a_flag_that_nobody_knows_runs_nothing(
     session: drmaa.Session, make: Make, backend: str, tmp_path: Path
 ) -> None:
@@ -165,6 +172,7 @@ def test_a_job_category_is_configured(
 # Many
 
 
+@pytest.mark.brief
 def test_bulk_jobs_know_their_index(session: drmaa.Session, make: Make, tmp_path: Path) -> None:
     template = make(
         "echo $DROVER_ARRAY_INDEX; exit $DROVER_ARRAY_INDEX",
@@ -261,6 +269,7 @@ def test_a_timeout_that_is_none_is_refused(session: drmaa.Session, timeout: Any)
 # Control
 
 
+@pytest.mark.brief
 def test_a_held_job_waits_for_its_release(session: drmaa.Session, make: Make) -> None:
     job_id = session.runJob(make("true", jobSubmissionState="drmaa_hold"))
     until_status(session, job_id, drmaa.JobState.USER_ON_HOLD)
@@ -280,6 +289,7 @@ def test_hold_and_release_of_a_waiting_job(session: drmaa.Session, make: Make) -
     until_status(session, job_id, drmaa.JobState.SYSTEM_ON_HOLD)
 
 
+@pytest.mark.brief
 def test_suspend_and_resume(session: drmaa.Session, make: Make) -> None:
     job_id = session.runJob(make("exec sleep 300"))
     until_status(session, job_id, drmaa.JobState.RUNNING)
@@ -306,6 +316,7 @@ def test_what_runs_cannot_be_held(session: drmaa.Session, make: Make, backend: s
     assert drmaa.JobState.RUNNING == session.jobStatus(job_id)
 
 
+@pytest.mark.brief
 def test_a_job_that_was_ended_is_failed_and_aborted(session: drmaa.Session, make: Make) -> None:
     running = session.runJob(make("exec sleep 300"))
     until_status(session, running, drmaa.JobState.RUNNING)

@@ -27,6 +27,7 @@ def run(words: list[str], folder: Path) -> list[str]:
     return sorted(done.stdout.splitlines())
 
 
+@pytest.mark.brief
 @pytest.mark.parametrize("program", sorted(EXPECTED))
 def test_a_program_runs_unchanged(backend: str, program: str, tmp_path: Path) -> None:
     """It says `import drmaa`, and knows nothing of Drover."""

@@ -80,6 +80,7 @@ def test_a_store_that_cannot_be_opened(backend: str, tmp_path: Path) -> None:
         drmaa.Session.initialize(f"{backend};home={tmp_path}/file")
 
 
+@pytest.mark.brief
 def test_a_session_is_opened_again_by_its_contact(
     session: drmaa.Session, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.brief
 def test_jobs_of_a_program_that_was_killed_are_found_again(backend: str, tmp_path: Path) -> None:
     """Not even their ids had been told to anybody."""
     contact = f"{backend};session=killed-{tmp_path.name}"

@@ -39,9 +39,7 @@ class TestConformance(OnGridEngine):
 
 
 @pytest.mark.gridengine
-@pytest.mark.slow
-@pytest.mark.thorough
 class TestPlainConformance(OnGridEngine):
-    """The same with nothing but DRMAA, as on any other system that has a libdrmaa."""
+    """The same with nothing but DRMAA, as on any other system; CI runs some, see conftest."""
 
     backend_config = {**QUICK, "dialect": "plain"}  # noqa: RUF012 - as the kit has it
