@@ -1,5 +1,7 @@
 """Checks that every backend must pass: identity, search, and the claim. Without an engine."""
 
+import time
+
 import pytest
 from attrs import evolve
 
@@ -16,7 +18,7 @@ from drover.models import (
     Verb,
     Verdict,
 )
-from drover.testing._checks import Checks
+from drover.testing._checks import POLL_S, Checks
 from drover.testing._harness import BackendHarness
 from drover.testing._witness import shell
 
@@ -46,6 +48,14 @@ class ClaimChecks(Checks):
     def phase(self, attempt: Attempt, phase: Phase) -> None:
         """Wait until the attempt is seen in a phase."""
         self.harness.until(attempt, phase, self.timeout_s)
+
+    def command_runs(self, attempt: Attempt, name: str) -> None:
+        """Wait until the attempt is seen running, and its command is: a claim comes before it."""
+        self.phase(attempt, Phase.RUNNING)
+        end = time.monotonic() + self.timeout_s
+        while self.native_state(name) != "alive":
+            assert time.monotonic() < end, f"{name} does not run, and is told to"
+            time.sleep(POLL_S)
 
     def end_attempt(self, attempt: Attempt) -> None:
         """Kill an attempt and wait for its end."""
@@ -92,7 +102,7 @@ class ClaimChecks(Checks):
         stranger = evolve(self.marked("stranger", "true")[0], native_id="no-such-id")
         bystander, name = self.marked("bystander", "/bin/sleep", "600")
         self.accept(bystander)
-        self.phase(bystander, Phase.RUNNING)
+        self.command_runs(bystander, name)
 
         told = self.harness.seen(stranger)
         assert not [row for row in told if row.end and row.end.started is Started.YES], told
@@ -107,7 +117,7 @@ class ClaimChecks(Checks):
         """A native id is not an identity: it may have been handed out again."""
         owner, name = self.marked("owner", "/bin/sleep", "600")
         self.accept(owner)
-        self.phase(owner, Phase.RUNNING)
+        self.command_runs(owner, name)
         mine = self.harness.placed(owner)
         other = evolve(mine, job_id=f"{mine.job_id}x", token=f"{mine.token}x")
 
@@ -167,7 +177,7 @@ class ClaimChecks(Checks):
         self.need(self.capabilities.claim is not Claim.NONE, "a claim")
         attempt, name = self.marked("taken", "/bin/sleep", "600")
         answer = self.accept(attempt)
-        self.phase(attempt, Phase.RUNNING)
+        self.command_runs(attempt, name)
 
         if self.capabilities.claim is Claim.SERVER_KEY:
             (closed,) = self.harness.close(attempt.token)
