@@ -163,6 +163,7 @@ class Site:
     def story(self, *jobs: Job) -> str:
         """Tell all that is known."""
         lines = [str(entry) for job in jobs for entry in job.history()]
+        lines += [f"{job.id} said: {job.stderr.read()}" for job in jobs]
         log = self.home / "engine.log"
         lines.append(log.read_text("utf-8", "replace")[-4000:] if log.exists() else "no log")
         with contextlib.suppress(AssertionError):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import own_cluster
 import pytest
@@ -453,14 +454,31 @@ def test_where_slurm_is_missing_tests_are_skipped_but_not_in_ci(
 
 def test_what_asks_for_a_cluster_is_marked(pytestconfig: pytest.Config) -> None:
     """One that is not marked would run on every Python, and where there is no cluster."""
+    items = [Item(("tmp_path",)), Item(("tmp_path", "slurm_bare")), Item(("gridengine",))]
+
+    _conftest(pytestconfig).pytest_collection_modifyitems(items)
+
+    assert [[], ["slurm"], ["gridengine"]] == [item.marks for item in items]
+
+
+def test_what_is_set_up_once_for_a_file_stays_in_one_process(pytestconfig: pytest.Config) -> None:
+    """Each process would set it up anew, for one test."""
+    conftest = _conftest(pytestconfig)
+    texts = {path: (pytestconfig.rootpath / path).read_text("utf-8") for path in conftest.SPREAD}
+
+    assert [] == [path for path, text in texts.items() if re.search(r"fixture\([^)]*scope=", text)]
+    assert {"a.py", f"{min(texts)}::test_b[c::d]"} == set(
+        map(
+            conftest.scope_of, ("a.py::test_b", "a.py::Test::test_c", f"{min(texts)}::test_b[c::d]")
+        )
+    )
+
+
+def _conftest(pytestconfig: pytest.Config) -> Any:
     root = pytestconfig.rootpath / "conftest.py"
     plugins = pytestconfig.pluginmanager.get_plugins()
     (conftest,) = (each for each in plugins if getattr(each, "__file__", None) == str(root))
-    items = [Item(("tmp_path",)), Item(("tmp_path", "slurm_bare")), Item(("gridengine",))]
-
-    conftest.pytest_collection_modifyitems(items)
-
-    assert [[], ["slurm"], ["gridengine"]] == [item.marks for item in items]
+    return conftest
 
 
 class Item:

@@ -18,7 +18,7 @@ SLOTS = 32
 SUBMIT_S = 1.0
 
 
-@pytest.fixture(scope="module", params=["accounting", "no-accounting"])
+@pytest.fixture(params=["accounting", "no-accounting"])
 def own(request: pytest.FixtureRequest) -> Iterator[SlurmCluster]:
     """Give a cluster that need not be as it was: after a crash Slurm believes in dead jobs."""
     must_be_installed()
