@@ -108,6 +108,19 @@ class Site:
         program.chmod(0o755)
         return lambda: calls.read_text("utf-8").splitlines() if calls.exists() else []
 
+    def as_nobody(self, name: str, *verbs: str) -> None:
+        """Let one of Slurm's programs be run by user nobody, when it is asked for some things."""
+        # The user has to find the configuration, and munge's socket.
+        self.cluster.folder.chmod(0o755)
+        program = self.programs / name
+        become = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+        program.write_text(
+            f"#!/bin/sh\ncase $1 in {'|'.join(verbs)}) become='{become}' ;; esac\n"
+            f'exec $become {shutil.which(name)} "$@"\n',
+            "utf-8",
+        )
+        program.chmod(0o755)
+
     # Jobs
 
     def spec(self, script: str = "", **fields: Any) -> JobSpec:

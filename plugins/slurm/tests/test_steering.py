@@ -1,5 +1,6 @@
 """Requests for jobs on a real Slurm: each has its effect once, or says why not."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -130,6 +131,26 @@ def test_a_suspended_job_stands_still(slurm: SlurmCluster, site_on: Sites) -> No
     assert Verdict.DONE is job.suspend().verdict
     assert State.SUSPENDED is job.state
     site.until(lambda: state_of(pid) == "T", job)
+    (site.work / "go").touch()
+    assert Verdict.DONE is job.resume().verdict
+    assert ("EXITED", 7, 1) == site.told(job)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
+def test_a_job_is_suspended_by_one_whom_slurm_forbids_it(
+    slurm: SlurmCluster, site_on: Sites
+) -> None:
+    """Suspending is for operators: everybody else's processes are stopped all the same."""
+    site = site_on(slurm)
+    site.as_nobody("scontrol", "suspend", "resume")
+    job = site.submit("while [ ! -e go ]; do sleep 0.1; done; exit 7")
+    site.running(job)
+    (pid,) = site.pids(job)
+
+    assert Verdict.DONE is job.suspend().verdict
+    site.until(lambda: "STOPPED" == site.slurm_says(job, "%T"), job)
+    site.until(lambda: state_of(pid) == "T", job)
+    site.until(lambda: job.state is State.SUSPENDED, job)
     (site.work / "go").touch()
     assert Verdict.DONE is job.resume().verdict
     assert ("EXITED", 7, 1) == site.told(job)
