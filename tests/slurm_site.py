@@ -171,7 +171,7 @@ class Site:
         while not condition():
             if time.monotonic() > ends:
                 pytest.fail(self.story(*jobs))
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def story(self, *jobs: Job) -> str:
         """Tell all that is known."""

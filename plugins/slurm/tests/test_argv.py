@@ -54,7 +54,7 @@ def test_every_byte_arrives(site: Site) -> None:
     serial = 0
 
     @settings(
-        max_examples=4,
+        max_examples=3,
         deadline=None,
         database=None,
         phases=[Phase.explicit, Phase.generate],
@@ -75,7 +75,7 @@ def test_every_byte_arrives(site: Site) -> None:
             # `%j` and `%a` in paths are ours to replace, and `%%` is a percent sign.
             specs.append(
                 JobSpec(
-                    argv=("/usr/bin/python3", "-c", SHOW, *map(text, words)),
+                    argv=("/usr/bin/python3", "-ISc", SHOW, *map(text, words)),
                     cwd=text(cwd),
                     env=names,
                     name=text(name),
@@ -103,7 +103,7 @@ def test_a_folder_of_any_name_can_be_worked_in(site: Site) -> None:
         folder.mkdir()
         (folder / "in").write_bytes(b"hello")
         made = site.session.submit(
-            ["/usr/bin/python3", "-c", SHOW],
+            ["/usr/bin/python3", "-ISc", SHOW],
             name=text(name),
             cwd=str(folder),
             stdin="in",
