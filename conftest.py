@@ -11,11 +11,12 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 
 # Found by the line before.
 from gridengine_cluster import gridengine  # noqa: E402
+from radosgw_cluster import radosgw  # noqa: E402
 from slurm_cluster import slurm, slurm_bare, slurm_cgroups  # noqa: E402
 from slurm_site import site_on  # noqa: E402
 
-__all__ = ["gridengine", "site_on", "slurm", "slurm_bare", "slurm_cgroups"]
-MARKS = dict.fromkeys(__all__, "slurm") | {"gridengine": "gridengine"}
+__all__ = ["gridengine", "radosgw", "site_on", "slurm", "slurm_bare", "slurm_cgroups"]
+MARKS = dict.fromkeys(__all__, "slurm") | {"gridengine": "gridengine", "radosgw": "s3"}
 
 # Long, and nothing in them is set up once for the file: any process may run any of their tests.
 SPREAD = frozenset({

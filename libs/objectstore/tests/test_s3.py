@@ -298,13 +298,15 @@ def test_many_objects_go_at_once(boto: Any, bucket: str) -> None:
 # Multipart
 
 
-def test_parts_in_any_order_make_one_object(boto: Any, bucket: str) -> None:
+def test_parts_in_any_order_make_one_object(s3: Store, boto: Any, bucket: str) -> None:
     parts = [os.urandom(5 * MIB), os.urandom(5 * MIB), b"end"]
     made = upload(boto, bucket, "k", parts, Metadata={"a": "1"}, ContentType="text/x")
 
     digest = md5(b"".join(hashlib.md5(part).digest() for part in parts))
     got = boto.get_object(Bucket=bucket, Key="k")
-    assert f'"{digest}-3"' == made["ETag"] == got["ETag"]
+    assert f'"{digest}-3"' == got["ETag"]
+    # Ceph 16 does not tell it here.
+    assert (got["ETag"] if s3.kind == "embedded" else "") == made["ETag"]
     assert b"".join(parts) == got["Body"].read()
     assert ({"a": "1"}, "text/x") == (got["Metadata"], got["ContentType"])
     seam = boto.get_object(Bucket=bucket, Key="k", Range=f"bytes={5 * MIB - 2}-{5 * MIB + 1}")

@@ -98,12 +98,16 @@ def serve(
             timeout_graceful_shutdown=_GRACE_S,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
-            # The server raises it once more when it is done, to tell us what we know.
-            signal.signal(number, lambda *_: None)
+            # Uvicorn raises it once more when it is done, to tell us what we know.
+            signal.signal(number, _heard)
         _Server(config, ready).run(sockets=[listener])
     finally:
         listener.close()
         store.close()
+
+
+def _heard(number: int, frame: object) -> None:
+    """Do nothing: the server has heard it."""
 
 
 class _Server(uvicorn.Server):

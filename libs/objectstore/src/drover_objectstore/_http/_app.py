@@ -138,7 +138,8 @@ class App:
             # What a thread has begun it ends; only then may the file go.
             if work is not None:
                 await asyncio.wait([work])
-                work.cancelled() or work.exception()
+                if not work.cancelled():
+                    work.exception()  # it was raised already, or does not count any more
             await asyncio.to_thread(sink.abort)
 
     async def _body(self, receive: Receive) -> AsyncIterator[bytes]:

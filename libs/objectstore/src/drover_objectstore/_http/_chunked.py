@@ -116,7 +116,7 @@ class ChunkReader:
             self._state = "trailers"
 
     def _end_chunk(self) -> None:
-        if self._buffer[:2] != b"\r\n":
+        if bytes(self._buffer[:2]) != b"\r\n":
             raise InvalidRequestError("A chunk is longer than its size.")
         del self._buffer[:2]
         self._check_chunk()

@@ -72,7 +72,7 @@ class Routes:
 
     def _object(self, request: Request, payload: Payload) -> Response | Sink:
         words = _OBJECT_WORDS & request.parameters.keys()
-        if words and (request.method != "GET" or words != {"acl"}):
+        if words and (request.method != "GET" or words != frozenset({"acl"})):
             raise unsupported(request)
         if words:
             return self._objects.acl(request)
