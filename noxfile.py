@@ -224,7 +224,7 @@ def alone(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Measure speed and size; words after -- go to benchmarks/run.py, --help tells them."""
-    _install_sources(session, "matplotlib", core="cli")
+    _install_sources(session, "matplotlib", "boto3", core="cli")
     session.run("python", "benchmarks/run.py", *session.posargs)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import growth
 import idle
 import latency
+import objectstore
 import slurm
 import startup
 import submission
@@ -24,6 +25,7 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "idle": idle,
     "growth": growth,
     "slurm": slurm,
+    "objectstore": objectstore,
 }
 
 CLUSTERS: Final = {"slurm": slurm}

@@ -33,6 +33,7 @@ class Peer:
     program: str = ""
     share: float = 1.0
     latency: bool = False
+    kind: str = "jobs"
 
     def python(self) -> str:
         """Give the Python that runs its script, in an environment that is made if need be.

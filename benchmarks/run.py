@@ -92,7 +92,14 @@ def measure(
         for peer in all_peers()
         if peer.name in (options.peer or ()) or (options.peers and not options.peer)
     ]
-    stage = Stage(scale=scale, scratch=scratch, peers=chosen, million=options.million, tell=say)
+    stage = Stage(
+        scale=scale,
+        scratch=scratch,
+        peers=[peer for peer in chosen if peer.kind == "jobs"],
+        stores=[peer for peer in chosen if peer.kind == "store"],
+        million=options.million,
+        tell=say,
+    )
     say(f"{name}:")
     where = machine.describe(scratch)
     rounds = page.SUBJECTS[name].measure(stage)

@@ -42,6 +42,7 @@ class Stage:
     scratch: Path
     """Kept until the end: on ext4 files are made slowly for minutes after many were removed."""
     peers: Sequence[Peer] = ()
+    stores: Sequence[Peer] = ()
     million: bool = False
     slots: int = 2
     tell: Callable[[str], None] = field(default=print)

@@ -39,7 +39,11 @@ MACHINE = {
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     # Nobody's environment is made for a test: of the peers only this Python's own.
-    own = [peer for peer in all_peers() if not peer.requires and not peer.program]
+    own = [
+        peer
+        for peer in all_peers()
+        if not peer.requires and not peer.program and peer.kind == "jobs"
+    ]
     return Stage(scale="tiny", scratch=tmp_path, peers=own, tell=lambda _: None)
 
 
