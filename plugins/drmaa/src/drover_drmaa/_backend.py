@@ -12,6 +12,7 @@ from drover.models import (
     Chunk,
     Diagnosis,
     JobSpec,
+    Observation,
     Order,
     OrderAnswer,
     StageAnswer,
@@ -41,7 +42,7 @@ class DrmaaBackend(CommandLineBackend):
         contact = "" if plain else CONTACT.format(store=context.store_id)
         self.link = Link(config.drmaa_library, contact, int(config.recycle_after))
         # What the library tells once, the plain dialect asks for itself.
-        self.ends = None if plain else Ends(self._reap, context.report)
+        self.ends = None if plain else Ends(self._reap, self._hear_end)
         note = self.ends.note if self.ends is not None else ignore
         routed = RoutingContext(context, self.link, config.commands, note)
         scheduler = (PlainDrmaa if plain else GridEngine)(context.name, config)
@@ -110,6 +111,9 @@ class DrmaaBackend(CommandLineBackend):
         finally:
             if not self._is_started:
                 self.link.close()
+
+    def _hear_end(self, observations: Sequence[Observation]) -> None:
+        self.context.report(observations)
 
     def _reap(self, ids: Sequence[str]) -> Mapping[str, Any]:
         command = _asking.about("reap", ids, self._timeout_s)
