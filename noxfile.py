@@ -40,7 +40,7 @@ NO_CLUSTERS = f"not {CLUSTERS}"
 # What can differ from one Python to the next; how processes and schedulers get along cannot.
 WHERE_PYTHON_COUNTS = (
     "core/tests", "plugins/local/tests/test_conformance.py", "--ignore=core/tests/testing",
-    "--ignore=core/tests/drmaa", "--ignore=core/tests/cli",
+    "--ignore=core/tests/cli",
     "--ignore=core/tests/test_protocol_model.py",
 )  # fmt: skip
 # What can differ between sources and wheels; the pure floors of the core cannot.

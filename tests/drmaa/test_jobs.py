@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from face_hand import WAIT_S, Make, until_status
+from face_hand import WAIT_S, Make, until, until_status
 
 import drover
 from drover import drmaa
@@ -124,7 +124,6 @@ def test_what_the_backend_cannot_do_is_denied(session: drmaa.Session, make: Make
     before = session.contact
     for values in (
         {"nativeSpecification": "nonesuch=1"},
-        {"email": ["somebody@example.org"]},
         {"jobCategory": "nonesuch"},
         {"outputPath": "nowhere.example.org:/x"},
     ):
@@ -136,6 +135,22 @@ def test_what_the_backend_cannot_do_is_denied(session: drmaa.Session, make: Make
         session.wait(drmaa.Session.JOB_IDS_SESSION_ANY)
 
     assert before == session.contact
+
+
+@pytest.mark.brief
+def test_addresses_are_for_a_backend_that_sends_mail(
+    session: drmaa.Session, make: Make, backend: str, request: pytest.FixtureRequest
+) -> None:
+    """Drover does not; a job whose owner waits for a mail that never comes is refused instead."""
+    if backend != "drmaa":
+        with pytest.raises(drmaa.DeniedByDrmException, match=r"^code 17: .*email"):
+            session.runJob(make("true", email=["somebody@example.org"]))
+        return
+    template = make("true", jobName="mailed", email=["somebody"], nativeSpecification="-m e")
+    assert 0 == session.wait(session.runJob(template), WAIT_S).exitStatus
+    mails = request.getfixturevalue("gridengine").folder / "log/mail.log"
+
+    until(lambda: mails.exists() and "(mailed+" in mails.read_text("utf-8"))
 
 
 @pytest.mark.brief

@@ -71,9 +71,6 @@ class Specifier:
         template = self._template
         if not template.remoteCommand:
             raise fault(DeniedByDrmException, "the job template has no remoteCommand")
-        if template.email and not template.blockEmail:
-            text = "email: nobody sends mail here; leave it out, or set blockEmail"
-            raise fault(DeniedByDrmException, text)
         category, resources = self._category()
         fields: dict[str, Any] = {
             **category,
@@ -92,8 +89,12 @@ class Specifier:
             fields["not_before"] = next_instant(template.startTime, self._now)
         if template.deadlineTime:
             fields["deadline"] = next_instant(template.deadlineTime, self._now)
-        if template.nativeSpecification.strip():
-            fields["native"] = self._native(category.get("native", {}))
+        options = native_options(template.nativeSpecification)
+        if template.email and not template.blockEmail:
+            # Drover sends no mail. A backend with this option does; others refuse the job for it.
+            options = {"email": list(template.email), **options}
+        if options:
+            fields["native"] = self._native(category.get("native", {}), options)
         return JobSpec(**fields)
 
     def _category(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -157,8 +158,9 @@ class Specifier:
         name = self._template.jobName or self._template.remoteCommand.rpartition("/")[2]
         return f"{path.rstrip('/')}/{escaped(re.sub('/', '_', name))}.{letter}%j"
 
-    def _native(self, category: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        options = native_options(self._template.nativeSpecification)
+    def _native(
+        self, category: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> dict[str, dict[str, Any]]:
         native = {name: dict(table) for name, table in category.items()}
         native[self._backend] = {**native.get(self._backend, {}), **options}
         return native

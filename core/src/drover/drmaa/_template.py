@@ -192,8 +192,8 @@ class JobTemplate:
     jobEnvironment = Attribute(dict[str, str], _variables)
     """Variables to set, over those of the submitting process."""
     email = Attribute(list[str], _words)
-    """Whom to tell. Nobody sends mail here: a job with addresses is refused unless `blockEmail`
-    is set."""
+    """Whom to tell, where the backend sends mail (Grid Engine does, as `-m` has it); any other
+    refuses the job, unless `blockEmail` is set."""
 
     def __init__(self, **kwargs: Any) -> None:
         GATE.refuse_without_session()
