@@ -3,13 +3,16 @@
 import json
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from qarnot.exceptions import QarnotGenericException
 
 from drover_qarnot.server._buckets import NoBuckets
 from drover_qarnot.server._config import Limits, Settings, default_profiles
@@ -20,7 +23,9 @@ from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._opening import HomeInUseError, open_database, take
 from drover_qarnot.server._records import Tasks
 
-from .conftest import Server, finished, until
+from .conftest import Server, clean, finished, until
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* is deprecated as of 2.6.0")
 
 
 def counting(conn: Any, name: str, folder: Path) -> Any:
@@ -79,6 +84,44 @@ def test_an_abort_outlives_its_server(own_server: Server, tmp_path: Path) -> Non
 
     task = own_server.connect(own_server.facts["token"]).retrieve_task(task.uuid)
     assert "Cancelled" == finished(task).state
+
+
+def test_a_full_disk_loses_no_result_and_no_task(tmp_path: Path) -> None:
+    """Creations are answered with 503, which the SDK repeats; results wait for room."""
+    place = tmp_path / "disk"
+    place.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "mode=700,size=24m", "tmpfs", str(place)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    full = Server(place / "home")
+    try:
+        full.start()
+        conn = full.connect()
+        task = conn.create_task("full", "docker-batch", 1)
+        task.constants["DOCKER_CMD"] = (
+            f"sh -c 'head -c 3000000 /dev/zero > r; touch {tmp_path}/made; "
+            f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done'"
+        )
+        task.results = conn.create_bucket("out-full")
+        task.submit()
+        until((tmp_path / "made").exists)
+        filler = place / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        with pytest.raises(QarnotGenericException, match="Service Unavailable"):
+            conn.create_task("refused", "docker-batch", 1).submit()
+        (tmp_path / "go").touch()
+        until(lambda: "the next try is in" in full.log() or "not now" in full.log())
+        filler.unlink()
+
+        assert "Success" == finished(task, 90).state, task.errors
+        assert {"r": 3000000} == {one.key: one.size for one in task.results.list_files()}
+        conn.create_task("accepted", "docker-batch", 1).submit()
+    finally:
+        clean(full)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_two_servers_do_not_work_on_one_home(server: Server) -> None:

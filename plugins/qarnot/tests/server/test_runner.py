@@ -1,13 +1,15 @@
 """The runner of instances, the layout of resources, the choice of results: without a server."""
 
-import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drover_qarnot.server import _layout, _results, runner
 from drover_qarnot.server._asked import (
@@ -65,9 +67,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
     (tmp_path / "resources" / "sub").mkdir(parents=True)
     (tmp_path / "resources" / "sub" / "in.txt").write_text("in")
-    (tmp_path / "plan.json").write_text(json.dumps(
-        {"argv": [], "command_line": "CMD", "count": 9, "layers": [str(tmp_path / "resources")]}
-    ))  # fmt: skip
+    plan = runner.Plan(
+        instances="9", command_line="CMD", layers=[str(tmp_path / "resources")], argv=[]
+    )
+    (tmp_path / "plan").write_bytes(runner.write_plan(plan))
     return tmp_path
 
 
@@ -122,6 +125,27 @@ def test_constants_do_not_change_how_the_runner_runs(folder: Path) -> None:
 
     assert 0 == done.returncode
     assert f"{folder / 'evil'}\n" == output(folder, 0)
+
+
+@given(st.text(alphabet=" \t\r\n\v\f\x1c\u00a0\u2003ab'\"\\#$"))
+def test_splitting_without_shlex_is_splitting_with_it(line: str) -> None:
+    """The short way is for speed: no command may be split otherwise by it."""
+    try:
+        expected = shlex.split(line)
+    except ValueError:
+        with pytest.raises(ValueError, match="No"):
+            runner.split(line)
+        return
+
+    assert expected == runner.split(line)
+
+
+@given(st.lists(st.text("a/ \n-")), st.lists(st.text().filter(lambda word: "\0" not in word)))
+def test_a_plan_comes_back(layers: list[str], argv: list[str]) -> None:
+    """Paths and words with anything in them but NUL."""
+    plan = runner.Plan(instances="3", command_line="é", layers=layers, argv=argv)
+
+    assert vars(plan) == vars(runner.read_plan(runner.write_plan(plan)))
 
 
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "a/./b", "..", "a\0b", "x" * 256, "/../x"])

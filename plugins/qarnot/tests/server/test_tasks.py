@@ -90,6 +90,7 @@ def test_constants_reach_the_command_as_they_are(conn: Any) -> None:
         ({"constants": [{"key": "A", "value": "x\0y"}]}, "constants"),
         ({"constants": [{"key": "A", "value": "x" * 2049}]}, "constants"),
         ({"constants": [{"key": f"A{n}", "value": "x"} for n in range(151)]}, "constants"),
+        ({"labels": {"x": "y" * (2 << 20)}}, "body"),
         ({"resultsWhitelist": "("}, "resultsWhitelist"),
         ({"resultBucket": "../../etc"}, "bucket"),
         ({"completionTimeToLive": "soon"}, "completionTimeToLive"),

@@ -74,6 +74,8 @@ class Limits:
     """Of one task."""
     constants: int = 150
     """Of one task."""
+    task_bytes: int = 2 << 20
+    """Of the body of one task or pool."""
     task_buckets: int = 100
     """Resource buckets of one task."""
     buckets: int = 1_000

@@ -94,6 +94,7 @@ class Creation:
         asked, pool, job = self._placed(owner, asked)
         self._check_hardware(owner, asked, pool)
         self._check_buckets(owner, asked)
+        self._check_size(asked)
         digest = digest_of(asked)
         shown, hidden = split_constants(asked.constants)
         uuid = str(uuids.uuid4())
@@ -157,6 +158,11 @@ class Creation:
             return find(owner, name)
         except ApiError as exc:
             raise invalid(field, exc.message) from exc
+
+    def _check_size(self, asked: TaskAsked | PoolAsked) -> None:
+        most = self._settings.limits.task_bytes
+        if len(json.dumps(write(asked))) > most:
+            raise invalid("body", f"larger than {most} bytes")
 
     def _check_hardware(self, owner: str, asked: TaskAsked, pool: str | None) -> None:
         del owner
@@ -303,6 +309,7 @@ class Creation:
             raise invalid("profile", f"there is no profile {(asked.profile or '')[:80]!r}")
         if asked.scaling is not None and (asked.elastic_property or {}).get("isElastic"):
             raise invalid("scaling", "it excludes an elastic pool")
+        self._check_size(asked)
         check_scaling(asked.scaling)
         _profiles.resources_of(profile, asked.hardware_constraints, self._settings.hardware)
         self._check_buckets(owner, asked)

@@ -21,13 +21,15 @@ CREATE TABLE tasks(
   size INTEGER NOT NULL, state TEXT NOT NULL, previous_state TEXT, state_at REAL NOT NULL,
   previous_state_at REAL, created_at REAL NOT NULL, modified_at REAL NOT NULL, started_at REAL,
   ended_at REAL, phase TEXT NOT NULL, wanted TEXT NOT NULL DEFAULT '', array_id TEXT,
-  cap INTEGER, due_at REAL, answered INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL,
+  cap INTEGER, due_at REAL, snapshot_at REAL,
+  answered INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL,
   sealed BLOB, asked TEXT NOT NULL, facts TEXT NOT NULL
 );
 CREATE UNIQUE INDEX tasks_named ON tasks(owner, shortname);
 CREATE INDEX tasks_unfinished ON tasks(phase) WHERE phase <> 'over';
 CREATE INDEX tasks_wanted ON tasks(wanted) WHERE wanted = 'delete';
 CREATE INDEX tasks_due ON tasks(due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX tasks_snapshot ON tasks(snapshot_at) WHERE snapshot_at IS NOT NULL;
 CREATE INDEX tasks_of_job ON tasks(job) WHERE job IS NOT NULL;
 CREATE INDEX tasks_of_pool ON tasks(pool) WHERE pool IS NOT NULL;
 CREATE INDEX tasks_unanswered ON tasks(owner, digest) WHERE answered = 0;

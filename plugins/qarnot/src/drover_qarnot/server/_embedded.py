@@ -85,4 +85,5 @@ class EmbeddedBuckets:
 def _error(exc: S3Error, bucket: str) -> BucketsError:
     if isinstance(exc, NoSuchBucketError):
         return NoBucketError(bucket)
+    # A full disk, or a full account, has room again some time.
     return BucketsError(f"bucket {bucket!r}: {exc}", lasting=exc.status < 500)

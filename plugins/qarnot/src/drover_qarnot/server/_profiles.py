@@ -1,6 +1,5 @@
 """From a task and its profile to what Drover is handed, and to the plan that the runner reads."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -112,16 +111,16 @@ def write_plan(
     """Write what the runner of each instance reads, and make the folders that it fills."""
     for name in ("i", "out"):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    plan = {
-        "argv": list(profile.argv),
-        "command_line": profile.command_line,
-        "count": len(instances),
-        "layers": [str(layer) for layer in layers],
-    }
-    draft = folder / "plan.json.draft"
-    draft.write_text(json.dumps(plan), encoding="utf-8")
+    plan = runner.Plan(
+        instances=str(len(instances)),
+        command_line=profile.command_line,
+        layers=[str(layer) for layer in layers],
+        argv=list(profile.argv),
+    )
+    draft = folder / "plan.draft"
+    draft.write_bytes(runner.write_plan(plan))
     draft.chmod(0o600)
-    draft.replace(folder / "plan.json")
+    draft.replace(folder / "plan")
 
 
 def spec_of(

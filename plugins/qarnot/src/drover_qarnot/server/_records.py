@@ -56,6 +56,8 @@ class Task:
     array_id: str | None
     cap: int | None
     due_at: float | None
+    snapshot_at: float | None
+    """When the next periodic snapshot is due."""
     sealed: bytes | None
     asked: Json
     """In the shape of answers: secret constants are not in it."""
@@ -165,7 +167,7 @@ class Tasks:
                 "previous_state_at": task.state_at,
             }  # fmt: skip
             if state in FINAL:
-                columns |= {"ended_at": now, "phase": "over"}
+                columns |= {"ended_at": now, "phase": "over", "snapshot_at": None}
             if "Executing" in state and task.started_at is None:
                 columns["started_at"] = now
         if not columns:

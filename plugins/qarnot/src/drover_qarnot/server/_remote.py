@@ -21,7 +21,6 @@ _errors: Final[Any] = import_module("botocore.exceptions")
 _FAULTS: Final[tuple[type[Exception], ...]] = (
     _errors.ClientError,
     _errors.BotoCoreError,
-    import_module("boto3.exceptions").S3UploadFailedError,
 )
 _GONE: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
 _LASTING: Final = frozenset(
@@ -99,9 +98,11 @@ class RemoteBuckets:
     def send(self, owner: str, bucket: str, key: str, path: Path) -> None:
         """Upload a file; in parts where it is large, of which nothing is seen before the last."""
         try:
-            self._client(owner).upload_file(str(path), bucket, key)
+            # Not `upload_file`: it hides what the endpoint has answered.
+            with path.open("rb") as file:
+                self._client(owner).upload_fileobj(file, bucket, key)
         except _FAULTS as exc:
-            raise _error(exc.__cause__ or exc, bucket) from exc
+            raise _error(exc, bucket) from exc
 
     def usage(self, owner: str) -> tuple[int, int]:
         """Count buckets; bytes would take a listing of all, and are not told."""

@@ -70,7 +70,8 @@ class Snapshots:
         if interval is None or interval < SHORTEST_S:
             raise invalid("interval", f"seconds, {SHORTEST_S} or more")
         config = {**self._checked(task, body), "interval": interval}
-        self._tasks.move(task.uuid, facts={"snapshot": config, "snapshotAt": task.created_at})
+        next_at = task.created_at + interval
+        self._tasks.move(task.uuid, facts={"snapshot": config}, snapshot_at=next_at)
 
     def once(self, task: Task, body: object) -> Json:
         """Note that a snapshot is wanted.
@@ -184,23 +185,17 @@ class Snapshots:
 
     def due(self, now: float) -> list[str]:
         """List tasks of which a periodic snapshot is due."""
-        rows = self._tasks.database.read(
-            "SELECT uuid FROM tasks WHERE phase = 'placed' "
-            "AND json_extract(facts, '$.snapshot.interval') IS NOT NULL "
-            "AND json_extract(facts, '$.snapshotAt') "
-            " + json_extract(facts, '$.snapshot.interval') <= ?",
-            now,
-        )
-        return [str(row["uuid"]) for row in rows]
+        return self._tasks.uuids("snapshot_at <= ? LIMIT 500", now)
 
     def take_periodic(self, uuid: str) -> None:
         """Take the periodic snapshot of a task that is due."""
         task = self._tasks.get(uuid)
-        if task is None or task.phase != "placed" or "snapshot" not in task.facts:
+        if task is None or task.snapshot_at is None or task.phase == "over":
             return
         config: Json = task.facts["snapshot"]
-        interval, at = float(config["interval"]), float(task.facts["snapshotAt"])
-        now = time.time()
+        interval, now = float(config["interval"]), time.time()
         # Those that were missed are not made up for.
-        self._tasks.move(uuid, facts={"snapshotAt": at + interval * ((now - at) // interval)})
-        self._count(task, self._send(task, config))
+        late = (now - task.snapshot_at) // interval + 1
+        self._tasks.move(uuid, snapshot_at=task.snapshot_at + interval * late)
+        if task.phase == "placed":
+            self._count(task, self._send(task, config))

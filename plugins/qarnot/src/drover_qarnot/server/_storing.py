@@ -19,8 +19,11 @@ def make_buckets(
         from drover_qarnot.server._remote import RemoteBuckets
 
         return RemoteBuckets(settings.storage, accounts), None
-    from drover_objectstore import ObjectStore, make_app
+    from drover_objectstore import Limits, ObjectStore, make_app
     from drover_qarnot.server._embedded import AccountsOfServer, EmbeddedBuckets
 
-    store = ObjectStore(home / "buckets")
+    mine = settings.limits
+    store = ObjectStore(
+        home / "buckets", limits=Limits(buckets=mine.buckets, owner_bytes=mine.bytes)
+    )
     return EmbeddedBuckets(store), make_app(store, AccountsOfServer(accounts), prefix=prefix)

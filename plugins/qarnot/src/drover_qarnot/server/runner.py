@@ -7,37 +7,80 @@ signals, the exit code and what is used are the command's own.
 Usage: runner.py TASK_FOLDER, with DROVER_ARRAY_INDEX in the environment.
 """
 
-import json
 import os
-import re
-import shlex
-import shutil
 import sys
-from typing import Any, Final
 
-CARRIED: Final = "QARNOT_CARRIED_"
+# `typing`, `re`, `shlex`, `shutil` and `json` take longer to import than all else that happens
+# here: what is needed of them is imported where there is work for it.
+
+CARRIED = "QARNOT_CARRIED_"
 """In front of the names of constants while they travel, so that none changes how this program, or
 what starts it, works."""
-_VARIABLE: Final = re.compile(r"\$\{([A-Za-z0-9_.-]+)\}")
-NOT_FOUND: Final = 127
-NOT_RUN: Final = 126
+NOT_FOUND = 127
+NOT_RUN = 126
+
+
+class Plan:
+    """What the server has written down for all instances of a task."""
+
+    def __init__(
+        self, *, instances: str, command_line: str, layers: list[str], argv: list[str]
+    ) -> None:
+        self.instances = instances
+        """How many."""
+        self.command_line = command_line
+        """The constant that is split into words; empty for none."""
+        self.layers = layers
+        """Folders that are laid over each other."""
+        self.argv = argv
+        """First words of the command."""
+
+
+def write_plan(plan: Plan) -> bytes:
+    """Write a plan: fields that end in NUL, which no path and no argument can hold."""
+    fields = [plan.instances, plan.command_line, str(len(plan.layers)), *plan.layers, *plan.argv]
+    return b"".join(os.fsencode(field) + b"\0" for field in fields)
+
+
+def read_plan(data: bytes) -> Plan:
+    """Read what `write_plan` wrote."""
+    count, command_line, size, *rest = map(os.fsdecode, data.split(b"\0")[:-1])
+    layers, argv = rest[: int(size)], rest[int(size) :]
+    return Plan(instances=count, command_line=command_line, layers=layers, argv=argv)
 
 
 def expand(text: str, variables: dict[str, str]) -> str:
     """Write the values of `${NAME}` in place; of names that nobody knows nothing is changed."""
-    return _VARIABLE.sub(lambda found: variables.get(found[1], found[0]), text)
+    if "${" not in text:
+        return text
+    import re
+
+    return re.sub(r"\$\{([A-Za-z0-9_.-]+)\}", lambda found: variables.get(found[1], found[0]), text)
 
 
-def command_of(plan: dict[str, Any], variables: dict[str, str]) -> list[str]:
+def split(line: str) -> list[str]:
+    """Split a command line as Docker does.
+
+    Raises:
+        ValueError: Quotes do not match.
+    """
+    # What shlex takes for white space, and no more.
+    if line.isascii() and not set(line) & set("'\"\\\v\f\x1c\x1d\x1e\x1f"):
+        return line.split()
+    import shlex
+
+    return shlex.split(line)
+
+
+def command_of(plan: Plan, variables: dict[str, str]) -> list[str]:
     """Make the command's words.
 
     Raises:
         ValueError: Quotes do not match.
     """
-    words = [expand(word, variables) for word in plan["argv"]]
-    line = str(plan.get("command_line") or "")
-    if line:
-        words += shlex.split(expand(variables.get(line, ""), variables))
+    words = [expand(word, variables) for word in plan.argv]
+    if plan.command_line:
+        words += split(expand(variables.get(plan.command_line, ""), variables))
     return words
 
 
@@ -59,24 +102,29 @@ def lay_out(layers: list[str], target: str) -> dict[str, list[int]]:
                     continue
                 if os.path.lexists(copy):
                     os.unlink(copy)
+                import shutil
+
                 shutil.copy2(source, copy)
                 found = os.stat(copy)
                 manifest[path] = [found.st_size, found.st_mtime_ns]
     return manifest
 
 
-def _write(path: str, value: object) -> None:
-    draft = f"{path}.draft"
-    with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(value, file)
-    os.replace(draft, path)
+def _note(path: str, manifest: dict[str, list[int]]) -> None:
+    text = "{}"
+    if manifest:
+        import json
+
+        text = json.dumps(manifest)
+    with open(f"{path}.draft", "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(f"{path}.draft", path)
 
 
-def variables_of(plan: dict[str, Any], index: str, place: str) -> dict[str, str]:
+def variables_of(plan: Plan, index: str, place: str) -> dict[str, str]:
     """Make the environment of an instance: the constants, and what tells it who it is."""
     job = os.path.join(place, "job")
     temporary = os.path.join(place, "tmp")
-    count = str(plan["count"])
     named = {
         name.removeprefix(CARRIED): value
         for name, value in os.environ.items()
@@ -89,10 +137,10 @@ def variables_of(plan: dict[str, Any], index: str, place: str) -> dict[str, str]
         **{name: value for name, value in os.environ.items() if name.startswith("DROVER_")},
         **named,
         "INSTANCE_ID": index,
-        "INSTANCE_COUNT": count,
+        "INSTANCE_COUNT": plan.instances,
         "FRAME_ID": index,
         "QRANK": index,
-        "QSIZE": count,
+        "QSIZE": plan.instances,
         "TASK_PATH": job,
         "QARNOT_RESOURCES_DIRECTORY": job,
         "QARNOT_RESULTS_DIRECTORY": job,
@@ -115,18 +163,21 @@ def main(folder: str) -> int:
     """Run the instance that the environment names."""
     os.umask(0o077)
     index = str(int(os.environ["DROVER_ARRAY_INDEX"]))
-    with open(os.path.join(folder, "plan.json"), encoding="utf-8") as file:
-        plan: dict[str, Any] = json.load(file)
+    with open(os.path.join(folder, "plan"), "rb") as file:
+        plan = read_plan(file.read())
     _streams_to(folder, index)
     place = os.path.join(folder, "i", index)
     # What an earlier attempt left must not look like this one's work.
-    shutil.rmtree(place, ignore_errors=True)
+    if os.path.lexists(place):
+        import shutil
+
+        shutil.rmtree(place, ignore_errors=True)
     for name in ("job", "tmp"):
         os.makedirs(os.path.join(place, name))
     job = os.path.join(place, "job")
     try:
-        manifest = lay_out(plan["layers"], job)
-        _write(os.path.join(place, "manifest.json"), manifest)
+        manifest = lay_out(plan.layers, job)
+        _note(os.path.join(place, "manifest.json"), manifest)
         variables = variables_of(plan, index, place)
         words = command_of(plan, variables)
     except (OSError, ValueError) as exc:
