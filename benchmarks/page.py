@@ -8,6 +8,7 @@ import growth
 import idle
 import latency
 import objectstore
+import qarnot_server
 import slurm
 import startup
 import submission
@@ -26,10 +27,11 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "growth": growth,
     "slurm": slurm,
     "objectstore": objectstore,
+    "qarnot": qarnot_server,
 }
 
-CLUSTERS: Final = {"slurm": slurm}
-"""Subjects that need a cluster."""
+CLUSTERS: Final[dict[str, ModuleType]] = {"slurm": slurm, "qarnot": qarnot_server}
+"""Subjects that need a cluster, or a server's packages."""
 
 HEAD: Final = """\
 # Performance

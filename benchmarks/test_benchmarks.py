@@ -56,7 +56,7 @@ def measured(rounds: list[Round]) -> Measured:
 def test_a_subject_is_measured_and_told(name: str, stage: Stage, tmp_path: Path) -> None:
     """A benchmark that broke would be noticed a release later, on the day of measuring."""
     if name not in page.usual():
-        pytest.skip(f"it is not installed; clusters/{name}/install does that")
+        pytest.skip(f"what {name} needs is not installed; see clusters/")
     rounds = page.SUBJECTS[name].measure(stage)
     before = Results(subjects={name: measured(rounds)})
     path = tmp_path / "results.json"

@@ -152,11 +152,40 @@ BODY = {"name": "twice", "profile": "docker-batch", "instanceCount": 1}
 def test_a_repeated_creation_that_was_never_answered_is_the_same_task(creation: Creation) -> None:
     """A client that lost the answer to a killed server asks again, and wants one task."""
     first = creation.task("me@example.org", BODY)
+    creation.unanswered([first])
 
     assert first == creation.task("me@example.org", dict(reversed(BODY.items())))
     assert first != creation.task("you@example.org", BODY)
-    creation.answered(first)
+    creation.answered([first])
+    creation.note_answered()
     assert first != creation.task("me@example.org", BODY)
+
+
+def test_equal_tasks_are_as_many_as_were_asked_for(
+    creation: Creation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one request or in two; but a request that failed and is repeated makes no more."""
+    rows = creation.bulk("me@example.org", [BODY, BODY])
+    assert 2 == len({row["uuid"] for row in rows})
+    assert creation.task("you@example.org", BODY) != creation.task("you@example.org", BODY)
+
+    made, left = creation.task, [1, 2]
+
+    def until_the_disk_is_full(owner: str, body: object) -> str:
+        if not left:
+            raise sqlite3.OperationalError("database or disk is full")
+        left.pop()
+        return made(owner, body)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(creation, "task", until_the_disk_is_full)
+        with pytest.raises(sqlite3.OperationalError):
+            creation.bulk("he@example.org", [BODY | {"tags": ["x"]}] * 3)
+    count = "SELECT count(*) AS n FROM tasks WHERE owner = 'he@example.org'"
+    assert [2] == [row["n"] for row in creation._database.read(count)]
+    again = creation.bulk("he@example.org", [BODY | {"tags": ["x"]}] * 2)
+    assert 2 == len({row["uuid"] for row in again})
+    assert [2] == [row["n"] for row in creation._database.read(count)]
 
 
 def test_above_the_quota_a_task_is_refused_or_an_old_one_goes(creation: Creation) -> None:

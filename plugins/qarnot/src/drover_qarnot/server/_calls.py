@@ -68,10 +68,11 @@ class Text:
 
 @frozen(kw_only=True)
 class Afterwards:
-    """An answer, and what is done once it has been sent."""
+    """An answer, and what is done once it has been sent, or cannot be. Neither may block."""
 
     answer: Any
-    then: Callable[[], None]
+    sent: Callable[[], None]
+    lost: Callable[[], None]
 
 
 Handler = Callable[[Cloud, Call], Any]
@@ -105,16 +106,27 @@ def _no_constant(word: str) -> None:
 
 def respond(answer: Any) -> Response:
     """Write a handler's answer."""
-    if isinstance(answer, Afterwards):
-        response = respond(answer.answer)
-        response.background = BackgroundTask(anyio.to_thread.run_sync, answer.then)
-        return response
     if isinstance(answer, Text):
         # With its charset: without it the SDK reads ISO-8859-1.
         return PlainTextResponse(answer.text, media_type="text/plain")
     if answer is None:
         return Response(status_code=200)
     return JSONResponse(answer)
+
+
+async def _respond(request: Request, answer: Any) -> Response:
+    if not isinstance(answer, Afterwards):
+        return respond(answer)
+    response = respond(answer.answer)
+    if await request.is_disconnected():
+        answer.lost()
+    else:
+        response.background = BackgroundTask(_run, answer.sent)
+    return response
+
+
+async def _run(what: Callable[[], None]) -> None:
+    what()
 
 
 def _handle(cloud: Cloud, handler: Handler, token: str, request: Request, body: Any) -> Any:
@@ -137,7 +149,7 @@ def endpoint(cloud: Cloud, handler: Handler) -> Endpoint:
             body = await body_of(request, cloud.settings.limits.body_bytes)
             token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
             answer = await anyio.to_thread.run_sync(_handle, cloud, handler, token, request, body)
-            response = respond(answer)
+            response = await _respond(request, answer)
         except ApiError as exc:
             response = JSONResponse(exc.body(), exc.status)
         except ClientDisconnect:

@@ -54,7 +54,9 @@ class Cloud:
         self.tasks: Final = Tasks(self.database)
         self.pools: Final = Pools(self.database, home, self.hidden)
         self.jobs: Final = Jobs(self.database)
-        self.supervisor: Final = Supervisor(self._step, self._due, workers=settings.workers)
+        self.supervisor: Final = Supervisor(
+            self._step, self._due, workers=settings.workers, initializer=self.database.relax
+        )
         poke = self.supervisor.poke
         self.gate: Final = Gate(self.tasks, self.pools, self.jobs, poke)
         self.herd: Final = Herd(session, poke)
@@ -91,6 +93,7 @@ class Cloud:
     def stop(self) -> None:
         """End; tasks go on running."""
         self.supervisor.stop()
+        self.creation.note_answered()
         self.herd.stop()
         self.database.close()
 
@@ -108,6 +111,7 @@ class Cloud:
     # What the clock brings about
 
     def _due(self, now: float) -> None:
+        self.creation.note_answered()
         for task in self.tasks.select("due_at <= ? LIMIT 500", now):
             self._task_due(task)
         for uuid in self.snapshots.due(now):

@@ -7,8 +7,10 @@ After the transaction no answer is an error, so that a client that repeats what 
 import hashlib
 import json
 import sqlite3
+import threading
 import time
 import uuid as uuids
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from attrs import evolve
@@ -77,6 +79,9 @@ class Creation:
         self._jobs = jobs
         self._hidden = hidden
         self._buckets = buckets
+        self._lock = threading.Lock()
+        self._under_way = set[str]()
+        self._answered: list[str] = []
 
     # Tasks
 
@@ -103,6 +108,8 @@ class Creation:
         with self._database.write() as connection:
             before = self._unanswered(connection, owner, digest)
             if before is not None:
+                with self._lock:
+                    self._under_way.add(before)
                 return before
             self._make_room(connection, "tasks", owner, self._settings.limits.tasks)
             self._check_name(connection, "tasks", owner, asked.shortname)
@@ -112,20 +119,43 @@ class Creation:
                 connection, uuid=uuid, owner=owner, asked=asked, pool=pool, job=job, digest=digest,
                 sealed=sealed,
             )  # fmt: skip
+            # Before another can look for it: it is this request's, and no leftover.
+            with self._lock:
+                self._under_way.add(uuid)
         return uuid
 
-    def answered(self, uuid: str) -> None:
-        """Note that the answer to a creation was sent."""
+    def answered(self, uuids: Sequence[str]) -> None:
+        """Take it that the answer to a creation was sent. It is noted a little later."""
+        with self._lock:
+            self._answered.extend(uuids)
+
+    def unanswered(self, uuids: Sequence[str]) -> None:
+        """Take it that it was not: who asks for the same is given what was made."""
+        with self._lock:
+            self._under_way.difference_update(uuids)
+
+    def note_answered(self) -> None:
+        """Note which answers were sent, of many creations at once."""
+        with self._lock:
+            uuids = self._answered[:]
+        if not uuids:
+            return
         with self._database.write() as connection:
-            connection.execute("UPDATE tasks SET answered = 1 WHERE uuid = ?", (uuid,))
+            connection.executemany(
+                "UPDATE tasks SET answered = 1 WHERE uuid = ?", [(uuid,) for uuid in uuids]
+            )
+        with self._lock:
+            del self._answered[: len(uuids)]
+            self._under_way.difference_update(uuids)
 
     def _unanswered(self, connection: sqlite3.Connection, owner: str, digest: str) -> str | None:
-        row = connection.execute(
+        rows = connection.execute(
             "SELECT uuid FROM tasks WHERE owner = ? AND digest = ? AND answered = 0 "
-            "AND created_at > ? AND wanted = '' ORDER BY n LIMIT 1",
+            "AND created_at > ? AND wanted = '' ORDER BY n",
             (owner, digest, time.time() - UNANSWERED_S),
-        ).fetchone()
-        return None if row is None else str(row["uuid"])
+        ).fetchall()
+        with self._lock:
+            return next((row["uuid"] for row in rows if row["uuid"] not in self._under_way), None)
 
     def _placed(self, owner: str, asked: TaskAsked) -> tuple[TaskAsked, str | None, Job | None]:
         """Find a task's pool and job, and its profile.
@@ -283,13 +313,23 @@ class Creation:
         if len(bodies) > self._settings.limits.bulk:
             raise invalid("body", f"at most {self._settings.limits.bulk} tasks")
         out: list[Json] = []
-        for body in bodies:
-            try:
-                uuid = self.task(owner, body)
-                out.append({"statusCode": 200, "uuid": uuid, "message": ""})
-            except ApiError as exc:
-                out.append({"statusCode": exc.status, "uuid": None, "message": exc.message})
+        try:
+            for body in bodies:
+                # Not at once: what was made before one that fails has to be known.
+                out.append(self._one_of_bulk(owner, body))  # noqa: PERF401
+        except BaseException:
+            # The request is answered as a whole: what was made of it will be asked for again.
+            self.unanswered([row["uuid"] for row in out if row["uuid"]])
+            raise
         return out
+
+    def _one_of_bulk(self, owner: str, body: object) -> Json:
+        try:
+            return {"statusCode": 200, "uuid": self.task(owner, body), "message": ""}
+        except ApiError as exc:
+            if exc.status >= 500:
+                raise
+            return {"statusCode": exc.status, "uuid": None, "message": exc.message}
 
     # Pools and jobs
 

@@ -86,6 +86,14 @@ class Database:
             elif version != VERSION:
                 raise ValueError(f"{str(path)!r} has format {version}; this server reads {VERSION}")
 
+    def relax(self) -> None:
+        """Let this thread's transactions reach the disk later, in their order.
+
+        For what can be found out anew: a power failure takes the last of them back, and the steps
+        that they tell of are done again.
+        """
+        self._local.relaxed = True
+
     def _connection(self) -> sqlite3.Connection:
         known: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if known is not None:
@@ -96,7 +104,8 @@ class Database:
         fresh.row_factory = sqlite3.Row
         fresh.execute("PRAGMA journal_mode = WAL")
         # A created task must outlive a power failure: its client was told so.
-        fresh.execute("PRAGMA synchronous = FULL")
+        relaxed = getattr(self._local, "relaxed", False)
+        fresh.execute(f"PRAGMA synchronous = {'NORMAL' if relaxed else 'FULL'}")
         fresh.execute("PRAGMA cache_size = -2048")
         self._local.connection = fresh
         with self._lock:

@@ -90,6 +90,9 @@ class Steps:
                 task.uuid, facts={"errors": [*task.errors, error(CODES.dependency, verdict.why)]}
             )
             self._end(task, "Cancelled")
+        elif verdict.go and not task.request.buckets():
+            self._tasks.move(task.uuid, "PartiallyDispatched", phase="placing", cap=verdict.cap)
+            return 0.0
         elif verdict.go:
             self._tasks.move(task.uuid, "PartiallyDispatched", phase="layout", cap=verdict.cap)
             return 0.0

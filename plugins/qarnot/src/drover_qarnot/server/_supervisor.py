@@ -30,6 +30,7 @@ class Supervisor:
         due: Callable[[float], None],
         *,
         workers: int,
+        initializer: Callable[[], None],
     ) -> None:
         """Make one that stands still.
 
@@ -38,10 +39,13 @@ class Supervisor:
                 again; `None`: when it is poked.
             due: Called every second with the time, for what the clock brings about.
             workers: Threads.
+            initializer: Called in each of them first.
         """
         self._step = step
         self._due = due
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="drover-qarnot")
+        self._pool = ThreadPoolExecutor(
+            workers, thread_name_prefix="drover-qarnot", initializer=initializer
+        )
         self._workers = workers
         self._changed = threading.Condition()
         self._ready: dict[str, float] = {}

@@ -28,15 +28,19 @@ def create(cloud: Cloud, call: Call) -> Any:
         made = [row["uuid"] for row in rows if row["uuid"]]
         for uuid in made:
             cloud.supervisor.poke(uuid)
-        return Afterwards(answer=rows, then=partial(_answered, cloud, made))
+        return _creation(cloud, rows, made)
     uuid = cloud.creation.task(call.owner, call.body)
     cloud.supervisor.poke(uuid)
-    return Afterwards(answer={"uuid": uuid}, then=partial(_answered, cloud, [uuid]))
+    return _creation(cloud, {"uuid": uuid}, [uuid])
 
 
-def _answered(cloud: Cloud, uuids: list[str]) -> None:
-    for uuid in uuids:
-        cloud.creation.answered(uuid)
+def _creation(cloud: Cloud, answer: object, uuids: list[str]) -> Afterwards:
+    creation = cloud.creation
+    return Afterwards(
+        answer=answer,
+        sent=partial(creation.answered, uuids),
+        lost=partial(creation.unanswered, uuids),
+    )
 
 
 def _task(cloud: Cloud, call: Call) -> Task:
@@ -224,7 +228,7 @@ def again(kind: str, cloud: Cloud, call: Call) -> Any:
     ]
     uuid = cloud.creation.task(call.owner, {**body, **changes})
     cloud.supervisor.poke(uuid)
-    return {"uuid": uuid}
+    return _creation(cloud, {"uuid": uuid}, [uuid])
 
 
 def _left(cloud: Cloud, task: Task, kind: str) -> str:
