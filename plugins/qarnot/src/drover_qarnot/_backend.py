@@ -79,7 +79,7 @@ class QarnotBackend:
 
     @cached_property
     def _staging(self) -> Staging:
-        return Staging(self._context, self._config, self._cloud, self._book)
+        return Staging(self._context, self._cloud, self._book)
 
     @hookimpl
     def drover_capabilities(self) -> Capabilities:
@@ -193,7 +193,7 @@ class QarnotBackend:
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> None:
         """Delete what the cloud keeps of attempts."""
-        Forgetting(self._context.store_id, self._config, self._cloud, self._book).forget(attempts)
+        Forgetting(self._context.store_id, self._cloud, self._book).forget(attempts)
         for attempt in attempts:
             self._observing.forget(attempt.token)
 

@@ -136,6 +136,15 @@ class Book:
         found: dict[str, Any] = json.loads(row[0]) if row else {}
         return found
 
+    def shares_inputs(self, name: str, inputs: str) -> bool:
+        """Tell whether another batch has the same inputs: an array may be several tasks."""
+        with self._open() as file:
+            row = file.execute(
+                "SELECT 1 FROM batches WHERE name != ? AND json_extract(body, '$.inputs') = ?",
+                (name, inputs),
+            ).fetchone()
+        return row is not None
+
     # --- members -------------------------------------------------------------------------------
 
     def members(self, tokens: Sequence[str]) -> dict[str, Member]:

@@ -235,7 +235,9 @@ def _translated() -> Generator[None]:
         web.exceptions.ConnectionError,
         web.exceptions.Timeout,
         web.exceptions.ChunkedEncodingError,
+        store.ConnectionError,
         store.HTTPClientError,
+        store.IncompleteReadError,
         store.ResponseStreamingError,
     ) as error:
         raise UnreachableError(SYSTEM, _short(error)) from error

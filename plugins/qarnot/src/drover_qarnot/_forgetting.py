@@ -5,17 +5,14 @@ from collections.abc import Callable, Sequence
 from drover.models import Attempt
 from drover_qarnot._book import Book
 from drover_qarnot._cloud import AbsentError, Cloud
-from drover_qarnot._config import QarnotConfig
-from drover_qarnot._names import bucket_name, input_prefix, run_prefix
-from drover_qarnot._posting import has_inputs, input_key
+from drover_qarnot._names import bucket_name, run_prefix
 
 
 class Forgetting:
     """Safe to repeat: what is gone already stays gone."""
 
-    def __init__(self, store_id: str, config: QarnotConfig, cloud: Cloud, book: Book) -> None:
+    def __init__(self, store_id: str, cloud: Cloud, book: Book) -> None:
         self._bucket = bucket_name(store_id, "in")
-        self._config = config
         self._cloud = cloud
         self._book = book
 
@@ -35,8 +32,9 @@ class Forgetting:
             others = [m for m in self._book.crew(member.batch) if m.token != member.token]
             if not others:
                 self._forget_task(member.batch, record["purge"])
-                if has_inputs(attempt.spec, shared=self._config.shared_files):
-                    self._cloud.delete_under(self._bucket, input_prefix(input_key(attempt)))
+                inputs = record["inputs"]
+                if inputs and not self._book.shares_inputs(member.batch, inputs):
+                    self._cloud.delete_under(self._bucket, inputs)
             self._book.forget(attempt.token)
 
     def _forget_task(self, name: str, buckets: Sequence[str]) -> None:

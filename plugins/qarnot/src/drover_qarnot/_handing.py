@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from drover.errors import BackendError
@@ -21,19 +22,30 @@ from drover.models import (
 from drover_qarnot._book import Book, Member
 from drover_qarnot._cloud import AbsentError, Cloud, RefusedError
 from drover_qarnot._config import QarnotConfig
-from drover_qarnot._names import OURS, bucket_name, native_id_of, run_prefix, short_name
+from drover_qarnot._names import (
+    OURS,
+    bucket_name,
+    input_prefix,
+    native_id_of,
+    run_prefix,
+    short_name,
+)
 from drover_qarnot._official import official
 from drover_qarnot._options import span_text
+from drover_qarnot._paths import base_of, expand
 from drover_qarnot._posting import (
     Group,
     Placing,
     group,
+    input_key,
     native_options,
     result_bucket,
     runner_plan,
+    stdin_name,
     task_json,
 )
 from drover_qarnot._tools import tools
+from drover_qarnot._transfer import Mover
 
 _log: Final = logging.getLogger(__name__)
 TRIES: Final = 3
@@ -63,9 +75,11 @@ class Handing:
         answers = self._repeat(posted)
         fresh: list[Attempt] = []
         for attempt in attempts:
+            if attempt.token in posted:
+                continue
             if self._book.is_closed(attempt.token):
                 answers.append(_refused(attempt.token, "its token was closed"))
-            elif attempt.token not in posted:
+            else:
                 fresh.append(attempt)
         for work in group(fresh):
             answers.extend(self._hand_over(work))
@@ -100,14 +114,32 @@ class Handing:
             "results": results,
             "snapshot": options.get("snapshot_interval"),
             "purge": _purged(options),
+            "inputs": input_prefix(input_key(work.first)) if work.first.spec.inputs else "",
         }
         if not self._book.begin(work.name, record, work.instances):
             return None
         self._make_ready(ours, results)
+        self._upload_stdin(work, ours)
         plan = runner_plan(work, self._config, self._name)
         content = json.dumps(plan).encode("ascii")
         self._cloud.put(ours, f"{run_prefix(work.name)}{OURS}/plan.json", content)
         return record
+
+    def _upload_stdin(self, work: Group, bucket: str) -> None:
+        """Upload what the commands read, where the node does not see the file itself."""
+        if work.first.spec.stdin is None or self._config.shared_files:
+            return
+        done = set[str]()
+        for attempt in work.attempts:
+            name = stdin_name(attempt, work.instances[attempt.token])
+            path = Path(base_of(attempt)) / str(expand(attempt.spec.stdin, attempt))
+            if name not in done:
+                key = f"{run_prefix(work.name)}{OURS}/{name}"
+                try:
+                    Mover(self._cloud, self._book).upload(path, bucket, key, lambda _count: None)
+                except OSError as error:
+                    raise RefusedError(f"stdin cannot be read: {error}") from error
+            done.add(name)
 
     def _make_ready(self, ours: str, results: str) -> None:
         """Make the buckets and upload the programs, once for each process."""

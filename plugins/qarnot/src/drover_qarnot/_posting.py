@@ -77,9 +77,9 @@ def input_key(attempt: Attempt) -> str:
     return attempt.token
 
 
-def has_inputs(spec: JobSpec, *, shared: bool) -> bool:
-    """Tell whether there is something to bring."""
-    return bool(spec.inputs or (spec.stdin and not shared))
+def stdin_name(attempt: Attempt, instance: int) -> str:
+    """Name what is uploaded as an attempt's stdin, beside its plan."""
+    return f"stdin.{instance}" if "%a" in (attempt.spec.stdin or "") else "stdin"
 
 
 def native_options(spec: JobSpec, backend: str) -> Mapping[str, Any]:
@@ -141,7 +141,7 @@ def task_json(
     task.tags = tags(work, options)
     task.resources = [
         bucket(connection, name, False, *_laid(prefix, strip), cacheTTLSec=ttl)
-        for name, prefix, strip, ttl in _resources(work, config, options, store_id)
+        for name, prefix, strip, ttl in _resources(work, options, store_id)
     ]
     task.results = bucket(connection, result_bucket(options, store_id), False)
     if "upload_results_on_cancellation" not in options:
@@ -220,7 +220,7 @@ def _ask_resources(task: Any, spec: JobSpec) -> None:
 
 
 def _resources(
-    work: Group, config: QarnotConfig, options: Mapping[str, Any], store_id: str
+    work: Group, options: Mapping[str, Any], store_id: str
 ) -> list[tuple[str, str, str, int | None]]:
     """List bucket, prefix, prefix to strip and cache time; later ones lie over earlier ones."""
     ours = bucket_name(store_id, "in")
@@ -231,7 +231,7 @@ def _resources(
             (table["bucket"], table.get("prefix", ""), table.get("strip", ""),
              table.get("cache_ttl_s"))
         )  # fmt: skip
-    if has_inputs(work.first.spec, shared=config.shared_files):
+    if work.first.spec.inputs:
         prefix = input_prefix(input_key(work.first))
         rows.append((ours, prefix, prefix, None))
     rows += [(ours, prefix, prefix, None) for prefix in (tools()[0], run_prefix(work.name))]
@@ -275,7 +275,7 @@ def runner_plan(work: Group, config: QarnotConfig, backend: str) -> dict[str, An
             "token": attempt.token,
             "base": attempt.base_digest,
             "env": own,
-            **_command(attempt, config),
+            **_command(attempt, config, work.instances[attempt.token]),
         }
     every = list(members.values())
     common = {
@@ -294,12 +294,15 @@ def runner_plan(work: Group, config: QarnotConfig, backend: str) -> dict[str, An
     }
 
 
-def _command(attempt: Attempt, config: QarnotConfig) -> dict[str, Any]:
+def _command(attempt: Attempt, config: QarnotConfig, instance: int) -> dict[str, Any]:
     spec = attempt.spec
+    stdin = expand(spec.stdin, attempt)
+    if stdin is not None and not config.shared_files:
+        stdin = stdin_name(attempt, instance)
     return {
         "argv": list(spec.argv),
         "cwd": spec.cwd if config.shared_files else None,
-        "stdin": expand(spec.stdin, attempt),
+        "stdin": stdin,
         "stdout": expand(spec.stdout, attempt),
         "stderr": expand(spec.stderr, attempt),
         "join_output": spec.join_output,

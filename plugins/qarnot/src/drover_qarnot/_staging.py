@@ -24,10 +24,9 @@ from drover.models import (
 )
 from drover_qarnot._book import Book
 from drover_qarnot._cloud import Cloud, RefusedError
-from drover_qarnot._config import QarnotConfig
 from drover_qarnot._names import OURS, bucket_name, input_prefix, result_key
 from drover_qarnot._observing import outputs_of
-from drover_qarnot._paths import expand
+from drover_qarnot._paths import base_of
 from drover_qarnot._posting import input_key
 from drover_qarnot._transfer import Mover
 
@@ -38,9 +37,8 @@ REPORT_S: Final = 0.5
 class Staging:
     """Both directions."""
 
-    def __init__(self, context: Context, config: QarnotConfig, cloud: Cloud, book: Book) -> None:
+    def __init__(self, context: Context, cloud: Cloud, book: Book) -> None:
         self._context = context
-        self._config = config
         self._cloud = cloud
         self._book = book
         self._mover = Mover(cloud, book)
@@ -85,11 +83,8 @@ class Staging:
         files: dict[str, Path] = {}
         entries: list[dict[str, Any]] = []
         for number, transfer in enumerate(attempt.spec.inputs):
-            source = Path(os.path.join(_base(attempt), transfer.source))  # noqa: PTH118 - may be absolute
+            source = Path(os.path.join(base_of(attempt), transfer.source))  # noqa: PTH118 - may be absolute
             _list(source, str(number), _inside(source, transfer.target), entries, files)
-        if attempt.spec.stdin and not self._config.shared_files:
-            source = Path(_base(attempt)) / str(expand(attempt.spec.stdin, attempt))
-            files["stdin"] = source
         bucket, prefix = self._bucket, input_prefix(input_key(attempt)) + f"{OURS}/in/"
         meter.total = sum(path.stat().st_size for path in files.values())
         self._cloud.make_bucket(bucket)
@@ -171,11 +166,6 @@ class Meter:
         )
 
 
-def _base(attempt: Attempt) -> str:
-    cwd = attempt.spec.cwd
-    return os.path.abspath(cwd) if cwd else os.path.expanduser("~")  # noqa: PTH100, PTH111
-
-
 def _inside(source: Path, target: str) -> str:
     """Put a file that goes to a folder inside it, as cp does."""
     if not source.is_dir() and (target.endswith("/") or target in {"", "."}):
@@ -209,7 +199,7 @@ def _list(
 def _root(attempt: Attempt, number: int, entries: Sequence[dict[str, Any]]) -> Path:
     """Say where an output goes: a file that goes to a folder lies in it, as with cp."""
     transfer = attempt.spec.outputs[number]
-    target = os.path.join(_base(attempt), transfer.target)  # noqa: PTH118
+    target = os.path.join(base_of(attempt), transfer.target)  # noqa: PTH118
     is_folder = any(e["name"] == str(number) and e["kind"] == "folder" for e in entries)
     if not is_folder and (target.endswith("/") or Path(target).is_dir()):
         target = os.path.join(target, os.path.basename(transfer.source))  # noqa: PTH118, PTH119

@@ -244,7 +244,7 @@ def task_of(plan: Json, instance: str, work: str) -> Json:
         # What the client knows as its folder is not here: the task's own folder stands for it.
         task["cwd"] = os.fsencode(work).decode("utf-8", "surrogateescape")
         if task.get("stdin"):
-            path = os.path.join(HERE, "in", "stdin")
+            path = os.path.join(HERE, task["stdin"])
             task["stdin"] = os.fsencode(path).decode("utf-8", "surrogateescape")
     return task
 
