@@ -22,7 +22,7 @@ MARKS = dict.fromkeys(__all__, "slurm") | {"gridengine": "gridengine", "radosgw"
 SPREAD = frozenset({
     *(f"plugins/slurm/tests/test_{name}.py" for name in (
         "argv", "dependencies", "ends", "faults_clients", "faults_controller", "faults_nodes",
-        "steering",
+        "limits", "steering", "typed",
     )),
     "tests/test_slurm_cluster.py",
 })  # fmt: skip
