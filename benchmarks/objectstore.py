@@ -88,10 +88,12 @@ def _fill(folder: Path, many: int) -> None:
 
     store = ObjectStore(folder)
     store.create_bucket("ann", "many")
+
+    def fill(each: int) -> None:
+        store.put("ann", "many", f"folder-{each % 100}/{each:09}", ())
+
     with ThreadPoolExecutor(32) as pool:
-        for _ in pool.map(
-            lambda each: store.put("ann", "many", f"folder-{each % 100}/{each:09}", ()), range(many)
-        ):
+        for _ in pool.map(fill, range(many)):
             pass
     store.close()
 

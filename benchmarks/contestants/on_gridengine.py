@@ -185,7 +185,8 @@ def status(task: Task) -> Answer:
         before = len(log.read_text("ascii").splitlines())
         time.sleep(task.seconds)
         times = [float(line) for line in log.read_text("ascii").splitlines()[before:]]
-        took_s = []
+        took_s: list[float] = []
+        told = ""
         for _ in range(5):
             began = time.perf_counter()
             told = listing()

@@ -81,6 +81,7 @@ class Ends:
         """Ask once about all, and report what is known."""
         with self._lock:
             waiting = dict(self._recorded)
+        told: Mapping[str, Mapping[str, Any]]
         try:
             told = self._ask(list(waiting)) if waiting else {}
         except UnreachableError:
