@@ -39,7 +39,8 @@ CLUSTERS = "(slurm or gridengine or s3)"
 NO_CLUSTERS = f"not {CLUSTERS}"
 # What can differ from one Python to the next; how processes and schedulers get along cannot.
 WHERE_PYTHON_COUNTS = (
-    "core/tests", "plugins/local/tests/test_conformance.py", "--ignore=core/tests/testing",
+    "core/tests", "libs/objectstore/tests/test_store.py", "plugins/local/tests/test_conformance.py",
+    "--ignore=core/tests/testing",
     "--ignore=core/tests/cli",
     "--ignore=core/tests/test_protocol_model.py",
 )  # fmt: skip

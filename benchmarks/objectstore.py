@@ -89,12 +89,11 @@ def _fill(folder: Path, many: int) -> None:
     store = ObjectStore(folder)
     store.create_bucket("ann", "many")
 
-    def fill(each: int) -> None:
+    def put(each: int) -> None:
         store.put("ann", "many", f"folder-{each % 100}/{each:09}", ())
 
     with ThreadPoolExecutor(32) as pool:
-        for _ in pool.map(fill, range(many)):
-            pass
+        list(pool.map(put, range(many)))
     store.close()
 
 

@@ -80,7 +80,8 @@ class App:
             pass
         finally:
             if response.content is not None:
-                response.content.close()
+                # The last reader of what was deleted deletes the files.
+                await asyncio.to_thread(response.content.close)
             _note(request, response, sent, time.perf_counter() - began)
 
     async def _answer(self, request: Request, receive: Receive) -> Response:
