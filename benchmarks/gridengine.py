@@ -44,7 +44,7 @@ class Sizes:
 
 SIZES: Final[dict[Scale, Sizes]] = {
     "full": Sizes(3, 1000, 160, 2.0, 2000, 120.0, 20_000, 2000, 20),
-    "quick": Sizes(1, 200, 64, 2.0, 2000, 60.0, 2000, 200, 5),
+    "quick": Sizes(2, 200, 64, 2.0, 2000, 40.0, 1000, 200, 8),
     "tiny": Sizes(1, 5, 4, 0.1, 5, 4.0, 5, 5, 1),
 }
 
@@ -120,6 +120,8 @@ def section(rounds: Sequence[Round]) -> str:
 On a cluster with {SLOTS} slots that `clusters/gridengine` brings up on this very machine; it shares
 the processors with the jobs and with Drover. Bare is drmaa-python in the same round, one process
 with one session. What is handed over is held; what is run is waited for, and asked how it ended.
+Bulk jobs are one message of the library, however many they are; Drover writes each job down first.
+On a busy machine its wrapper, a Python per job, takes its turn with everything else.
 
 {table(("", "unit", "measured", "wanted"), rows)}
 """

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+import gridengine
 import growth
 import idle
 import latency
@@ -26,11 +27,16 @@ SUBJECTS: Final[dict[str, ModuleType]] = {
     "idle": idle,
     "growth": growth,
     "slurm": slurm,
+    "gridengine": gridengine,
     "objectstore": objectstore,
     "qarnot": qarnot_server,
 }
 
-CLUSTERS: Final[dict[str, ModuleType]] = {"slurm": slurm, "qarnot": qarnot_server}
+CLUSTERS: Final[dict[str, ModuleType]] = {
+    "slurm": slurm,
+    "gridengine": gridengine,
+    "qarnot": qarnot_server,
+}
 """Subjects that need a cluster, or a server's packages."""
 
 HEAD: Final = """\
