@@ -171,7 +171,11 @@ def finished(task: Any, timeout_s: float = 30.0) -> Any:
         task.update(True)
         return task.state in {"Success", "Failure", "Cancelled"}
 
-    until(over, timeout_s)
+    try:
+        until(over, timeout_s)
+    except AssertionError:
+        task.abort()  # or it would keep later tests from running
+        raise
     return task
 
 

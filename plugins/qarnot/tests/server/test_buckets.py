@@ -3,7 +3,6 @@
 import re
 import signal
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -168,22 +167,23 @@ def test_new_resources_reach_instances_that_run(conn: Any) -> None:
     task.resources.append(source)
     task.results = conn.create_bucket("out-update")
     task.submit()
-    until(lambda: (task.update(True), task.state == "FullyExecuting")[1])
+    until(lambda: task.state != "Submitted")
     source.add_string("2", "second")
     source.delete_file("first")
-    until(lambda: _updated(task))
+    until(lambda: _heard(task))
+    finished(task)
 
     assert "Success" == task.state, task.errors
     assert {"sum"} == keys(task.results)
 
 
-def _updated(task: Any) -> bool:
-    """Ask until it was heard: an instance that is still being laid out is not there yet."""
+def _heard(task: Any) -> bool:
+    """Ask once, as soon as there is something to renew."""
     task.update(True)
-    if task.state == "FullyExecuting":
-        with suppress(UnauthorizedException):  # it has ended meanwhile
-            task.update_resources()
-    return task.state in {"Success", "Failure"}
+    if "Dispatched" not in task.state and "Executing" not in task.state:
+        return False
+    task.update_resources()
+    return True
 
 
 def test_an_aborted_task_sends_its_results_only_where_asked(conn: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drover_qarnot.server import _layout, _results, runner
+from drover_qarnot.server import _layout, _renewing, _results, runner
 from drover_qarnot.server._asked import (
     Filtering,
     PrefixFiltering,
@@ -211,6 +211,25 @@ def test_results_are_what_is_new_or_changed(folder: Path, tmp_path: Path) -> Non
     sent = _results.send(buckets, "me", "out", place, ["d/new", "out"], prefix="p/")
     assert ["p/d/new"] == sent
     assert {"p/d/new": b"x\n"} == buckets.buckets["out"]
+
+
+def test_new_resources_reach_instances_whenever_they_were_laid_out(folder: Path) -> None:
+    """One that was being made ready is told apart, and gets them a moment later."""
+    start(folder, 0, CMD="sh -c 'echo own > sub/in.txt; ln -s /tmp away; echo r > result'")
+    (folder / "i" / "1" / "job").mkdir(parents=True)
+    (folder / "resources" / "late").write_text("late")
+    (folder / "resources" / "away").mkdir()
+    (folder / "resources" / "away" / "escaped").write_text("x")
+
+    assert not _renewing.renew_instances(folder)
+    place = folder / "i" / "0"
+    assert "late" == (place / "job" / "late").read_text()
+    assert "own\n" == (place / "job" / "sub" / "in.txt").read_text()
+    assert not Path("/tmp/escaped").exists()
+    assert ["result", "sub/in.txt"] == _results.made_by(place, 100)
+    start(folder, 1, CMD="true")
+    assert _renewing.renew_instances(folder)
+    assert "late" == (folder / "i" / "1" / "job" / "late").read_text()
 
 
 def test_filters_choose_by_both_expressions(monkeypatch: pytest.MonkeyPatch) -> None:

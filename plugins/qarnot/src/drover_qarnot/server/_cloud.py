@@ -15,11 +15,13 @@ from drover_qarnot.server._groups import Jobs, Pools
 from drover_qarnot.server._herd import Herd
 from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._instances import CODES
+from drover_qarnot.server._layout import renew
 from drover_qarnot.server._opening import open_database
 from drover_qarnot.server._output import Outputs
 from drover_qarnot.server._pool_steps import MARK as POOL
 from drover_qarnot.server._pool_steps import PoolSteps
 from drover_qarnot.server._records import Task, Tasks, error
+from drover_qarnot.server._renewing import renew_instances
 from drover_qarnot.server._snapshots import Snapshots
 from drover_qarnot.server._steps import Steps
 from drover_qarnot.server._supervisor import Supervisor
@@ -27,6 +29,9 @@ from drover_qarnot.server._views import Views
 
 SNAPSHOT: Final = "snapshot:"
 PERIODIC: Final = "periodic:"
+RENEWAL: Final = "renewal:"
+RENEW_S: Final = 0.3
+"""Until instances that are just being made ready are looked at again."""
 Json = dict[str, Any]
 
 
@@ -68,6 +73,7 @@ class Cloud:
             settings=settings, pools=self.pools, tasks=self.tasks, herd=self.herd,
             buckets=self.buckets, backend=self.backend, poke=poke,
         )  # fmt: skip
+        self._renew_later = set[str]()
         self.snapshots: Final = Snapshots(self.tasks, self.steps, self.buckets)
         self.views: Final = Views(self.tasks, self.pools, self.herd, self.steps, self.gate)
         self.outputs: Final = Outputs(self.database, settings.limits.output_bytes)
@@ -106,6 +112,8 @@ class Cloud:
         if name.startswith(PERIODIC):
             self.snapshots.take_periodic(name.removeprefix(PERIODIC))
             return None
+        if name.startswith(RENEWAL):
+            return self._renew_instances(name.removeprefix(RENEWAL))
         return self.steps.step(name)
 
     # What the clock brings about
@@ -162,6 +170,38 @@ class Cloud:
                 (uuid,),
             )
         self.supervisor.poke(uuid)
+
+    def renew(self, task: Task) -> None:
+        """Bring a task's resources up to date, and lay what is new into instances that run.
+
+        Raises:
+            LayoutError: An object cannot become a file.
+            BucketsError: A bucket is gone.
+        """
+        if task.phase == "layout":
+            # Its buckets may have been listed already: once more when that is done.
+            self._renew_later.add(task.uuid)
+        else:
+            self._stage_anew(task)
+        self.supervisor.poke(f"{RENEWAL}{task.uuid}")
+
+    def _stage_anew(self, task: Task) -> None:
+        folder = self.steps.folder(task.uuid) / "resources"
+        if folder.is_dir():
+            most = self.settings.limits.layout_bytes
+            renew(self.buckets, task.owner, task.request.buckets(), folder, most)
+
+    def _renew_instances(self, uuid: str) -> float | None:
+        task = self.tasks.get(uuid)
+        if task is None or task.phase == "over" or task.wanted:
+            self._renew_later.discard(uuid)
+            return None
+        if task.phase == "layout":
+            return RENEW_S
+        if uuid in self._renew_later:
+            self._stage_anew(task)
+            self._renew_later.discard(uuid)
+        return None if renew_instances(self.steps.folder(uuid)) else RENEW_S
 
     def terminate(self, uuid: str) -> None:
         """End a job: no more tasks, and those that are left are aborted."""

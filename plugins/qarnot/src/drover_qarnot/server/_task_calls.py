@@ -14,7 +14,6 @@ from drover_qarnot.server._errors import ApiError, forbidden, invalid, missing
 from drover_qarnot.server._filters import PageAsked, page
 from drover_qarnot.server._reading import read, write
 from drover_qarnot.server._records import Task, Tasks
-from drover_qarnot.server._renewing import renew_instances
 from drover_qarnot.server._values import to_range
 
 Json = dict[str, Any]
@@ -88,14 +87,8 @@ def renew(cloud: Cloud, call: Call) -> None:
     task = _task(cloud, call)
     if task.is_final or task.wanted:
         raise forbidden("the task does not run")
-    folder = cloud.steps.folder(task.uuid)
-    if not (folder / "resources").is_dir():
-        return
     try:
-        renew_instances(
-            cloud.buckets, task.owner, task.request.buckets(), folder,
-            cloud.settings.limits.layout_bytes,
-        )  # fmt: skip
+        cloud.renew(task)
     except (_layout.LayoutError, BucketsError) as exc:
         raise ApiError(400, str(exc)) from exc
 
