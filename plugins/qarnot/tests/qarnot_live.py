@@ -41,7 +41,7 @@ class LiveServer:
             "token_file": str(self.token_file),
             "poll_s": 0.1,
             "idle_poll_s": 1.0,
-            "missing_grace_s": 10.0,
+            "missing_grace_s": 4.0,
             "retry_wait_s": 0.2,
             "shared_files": True,
         }

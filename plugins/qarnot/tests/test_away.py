@@ -177,7 +177,7 @@ def test_snapshots_bring_files_of_a_running_job(away: Any) -> None:
     away.until("in the bucket", lambda: "x.part" in names())
     assert "x.other" not in names()
     snapshot = task.instant(whitelist="other")
-    assert task.wait_snapshot(snapshot, timeout=30)
+    away.until("there", lambda: task.snapshot_status(snapshot).status == "success")
     assert "x.other" in names()
     assert job.cancel(grace_s=1, timeout=60).gone
 
