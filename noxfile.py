@@ -17,7 +17,7 @@ CONSTRAINTS = str(ROOT / "constraints.txt")
 PLUGINS = sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))
 LIBRARIES = sorted(path.parent for path in (ROOT / "libs").glob("*/pyproject.toml"))
 # With all that can be had of them; what is not named here has no extra.
-EXTRAS = {"core": "[cli,testing]", "objectstore": "[checksums,server]"}
+EXTRAS = {"core": "[cli,testing]", "objectstore": "[checksums,server]", "qarnot": "[server]"}
 
 SUPPORTED = ["3.11", "3.12", "3.13"]
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

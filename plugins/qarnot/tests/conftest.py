@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import qarnot
 
 # Test files are imported by path (importlib mode): what they share has to be found by name.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,6 +16,7 @@ from qarnot_live import LiveServer, Place, live_server, stop_server
 @pytest.fixture(scope="session")
 def qarnot_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """Give a server that all tests share."""
+    pytest.importorskip("starlette", reason="the extra `server` is not installed")
     server = live_server(tmp_path_factory.mktemp("qarnot") / "server")
     yield server
     stop_server(server.process)
@@ -34,4 +34,5 @@ def away(qarnot_server: LiveServer, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def connection(qarnot_server: LiveServer) -> Any:
     """Give the official package's own connection, to see what the cloud has."""
+    qarnot = pytest.importorskip("qarnot")
     return qarnot.Connection(client_token=qarnot_server.token, cluster_url=qarnot_server.url)

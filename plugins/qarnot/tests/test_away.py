@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qarnot.exceptions import MissingTaskException
 
 import drover
 from drover.models import Array, Dependency, Outcome, Reason, Resources, Started, Transfer, Verb
@@ -24,6 +23,8 @@ def end(job: drover.Job) -> Outcome:
 
 def is_gone(connection: Any, uuid: str) -> bool:
     """Tell whether the cloud knows a task no more."""
+    from qarnot.exceptions import MissingTaskException
+
     try:
         return str(connection.retrieve_task(uuid).state) == "PendingDelete"
     except MissingTaskException:
