@@ -24,7 +24,7 @@ if not (ROOT / "README.md").exists():
 LEDGER = tomllib.loads((Path(__file__).parent / "ledger.toml").read_text("utf-8"))
 FIELDS = {*SPEC_FIELDS, *(f"resources.{name}" for name in RESOURCE_FIELDS)} - {"resources"}
 # Those of strangers bring ledgers of their own.
-BACKENDS = {"drmaa", "local", "slurm"}
+BACKENDS = {"drmaa", "local", "qarnot", "slurm"}
 
 
 def rows() -> Iterator[tuple[str, list[str]]]:

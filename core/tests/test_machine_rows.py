@@ -183,6 +183,16 @@ START_RECORD = seen(Phase.RUNNING, source=Source.EXIT_RECORD, started_at=80.0)
             [],
         ),
         (
+            job(State.STAGING_OUT),
+            seen(Phase.UNKNOWN, progress=Progress(fraction=0.5, at=95.0), native_state="F"),
+            ["ProgressMade"],
+        ),
+        (
+            job(State.STAGING_IN, token=""),
+            seen(Phase.UNKNOWN, progress=Progress(fraction=0.5, at=95.0)),
+            ["ProgressMade"],
+        ),
+        (
             job(State.RUNNING, spec={"retry": Retry(attempts=2)}),
             seen(Phase.ENDED, end=report(exit_code=1), native_state="F", hold=frozenset({"user"})),
             ["Ended"],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import drover
+from drover.events import ProgressMade
 from drover.models import Array, Dependency, Outcome, Reason, Resources, Started, Transfer, Verb
 from drover.states import State
 from drover_qarnot import NoTaskError, job_of, task_of
@@ -96,6 +97,8 @@ def test_files_and_folders_travel(away: Any) -> None:
     ]  # fmt: skip
     assert (back / "link").readlink() == Path("sub dir/run.sh")
     assert stat.S_IMODE((back / "sub dir/run.sh").stat().st_mode) == 0o750
+    moving = [e.event.progress for e in job.history() if isinstance(e.event, ProgressMade)]
+    assert {"inputs", "outputs"} <= {progress.text.partition(":")[0] for progress in moving}
 
 
 def test_an_output_that_is_missing_keeps_the_exit_code(away: Any) -> None:
@@ -178,8 +181,8 @@ def test_snapshots_bring_files_of_a_running_job(away: Any) -> None:
     away.until("in the bucket", lambda: "x.part" in names())
     assert "x.other" not in names()
     snapshot = task.instant(whitelist="other")
-    away.until("there", lambda: task.snapshot_status(snapshot).status == "success")
-    assert "x.other" in names()
+    away.until("in the bucket", lambda: "x.other" in names())
+    assert task.wait_snapshot(snapshot, timeout=1)
     assert job.cancel(grace_s=1, timeout=60).gone
 
 

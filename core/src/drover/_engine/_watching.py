@@ -128,7 +128,9 @@ class Watching:
     def _take_one(self, runtime: Runtime, seen: Observation) -> bool:
         engine = self._engine
         job = engine.job_with(seen.token) or self._from_store(seen.token)
-        if job is None or job.token != seen.token:
+        if seen.progress is not None and (job is None or job.token != seen.token):
+            job = self._staging(seen.token) or job
+        if job is None or job.token not in (seen.token, ""):
             self._stranger(runtime, job, seen)
             return False
         facts = machine.events_of(job, seen, settle_s=runtime.capabilities.settle_s)
@@ -151,6 +153,12 @@ class Watching:
         job = self._engine.reader.jobs_by_id([known[0]]).get(known[0])
         # What this round has done to it already is not in the store yet.
         return None if job is None else self._engine.desk.jobs.get(job.n, job)
+
+    def _staging(self, token: str) -> JobRecord | None:
+        """Find a job whose inputs are on their way: until its submission it bears no token."""
+        known = job_of_token(self._engine.store.store_id, token)
+        job = self._engine.staging_job(known[0], token) if known else None
+        return job if job is not None and job.state is State.STAGING_IN else None
 
     def _stranger(self, runtime: Runtime, job: JobRecord | None, seen: Observation) -> None:
         """Note what is told of an older attempt, and end what bears a closed token."""

@@ -22,6 +22,8 @@ _OPEN: Final = frozenset(
         State.LOST,
     }
 )
+_MOVING: Final = frozenset({State.STAGING_IN, State.STAGING_OUT})
+"""Of a transfer a backend tells how far it is, and nothing else."""
 
 
 def is_about(job: JobRecord, seen: Observation) -> bool:
@@ -53,6 +55,9 @@ def events_of(job: JobRecord, seen: Observation, *, settle_s: float) -> tuple[e.
     Returns:
         Facts in order, each legal after the one before. Empty if the row says nothing new.
     """
+    if job.state in _MOVING:
+        # Before its submission an attempt bears no token that could be compared.
+        return _progress(job, seen) if seen.token == (job.token or seen.token) else ()
     if job.state not in _OPEN or not is_about(job, seen):
         return ()
     restart = job.restart if seen.restart is None else seen.restart
@@ -94,10 +99,14 @@ def _notes(job: JobRecord, seen: Observation, moves: tuple[e.Event, ...]) -> tup
         )
     if seen.hold is not None and seen.hold != job.hold:
         notes.append(e.HoldsSeen(at=seen.at, hold=seen.hold))
+    return (*notes, *_progress(job, seen))
+
+
+def _progress(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:
     new = seen.progress
-    if new is not None and (job.progress is None or new.at > job.progress.at):
-        notes.append(e.ProgressMade(at=seen.at, attempt=job.attempt, progress=new))
-    return tuple(notes)
+    if new is None or (job.progress is not None and new.at <= job.progress.at):
+        return ()
+    return (e.ProgressMade(at=seen.at, attempt=job.attempt, progress=new),)
 
 
 def _accepted(job: JobRecord, seen: Observation) -> tuple[e.Event, ...]:

@@ -13,9 +13,7 @@ from drover.models import (
     Attempt,
     CloseAnswer,
     Closing,
-    Condition,
     Found,
-    Predecessor,
     Reason,
     SubmitAnswer,
 )
@@ -31,11 +29,10 @@ from drover_qarnot._names import (
     short_name,
 )
 from drover_qarnot._official import official
-from drover_qarnot._options import span_text
 from drover_qarnot._paths import base_of, expand
+from drover_qarnot._placing import Places
 from drover_qarnot._posting import (
     Group,
-    Placing,
     group,
     input_key,
     native_options,
@@ -63,6 +60,7 @@ class Handing:
         self._config = config
         self._cloud = cloud
         self._book = book
+        self._places = Places(store_id, cloud, book)
         self._ready = set[str]()
         self._lock = threading.Lock()
 
@@ -107,7 +105,7 @@ class Handing:
         options = native_options(work.first.spec, self._name)
         ours = bucket_name(self._store_id, "in")
         results = result_bucket(options, self._store_id)
-        placing = self._place(work, options)
+        placing = self._places.place(work, options)
         body = task_json(work, self._config, self._name, self._store_id, placing)
         record = {
             "json": body,
@@ -241,69 +239,6 @@ class Handing:
                 answers.extend(self._post(name, record, asked))
         return answers
 
-    # --- pools, jobs and what a task waits for ---------------------------------------------------
-
-    def _place(self, work: Group, options: Mapping[str, Any]) -> Placing:
-        """Look up the pool and the job; make the job if it is not there.
-
-        Raises:
-            RefusedError: The pool is not there, or the job takes nothing.
-        """
-        pool = job = None
-        job_has_pool = False
-        if "pool" in options:
-            pool = self._cloud.ask(
-                lambda connection: connection.retrieve_pool(options["pool"]).uuid
-            )
-        if "job" in options:
-            job = self._job(options["job"])
-            job_has_pool = "pool" in options["job"]
-        dependencies = [self._dependency(before) for before in work.first.predecessors]
-        return Placing(pool=pool, job=job, job_has_pool=job_has_pool, dependencies=dependencies)
-
-    def _job(self, wanted: Mapping[str, Any]) -> str:
-        name = job_short_name(self._store_id, wanted["name"])
-        try:
-            return str(self._cloud.ask(lambda connection: connection.retrieve_job(name).uuid))
-        except AbsentError:
-            pass
-
-        def make(connection: Any) -> str:
-            pool = connection.retrieve_pool(wanted["pool"]) if "pool" in wanted else None
-            job = connection.create_job(wanted["name"], pool, name, useDependencies=True)
-            job.auto_update = False
-            if "max_wall_time" in wanted:
-                job.max_wall_time = span_text(wanted["max_wall_time"])
-            if "auto_delete" in wanted:
-                job.auto_delete = wanted["auto_delete"]
-            if "completion_ttl" in wanted:
-                job.completion_ttl = span_text(wanted["completion_ttl"])
-            job.submit()
-            return str(job.uuid)
-
-        try:
-            return self._cloud.tell(make)
-        except (BackendError, RefusedError):
-            # The answer may have got lost, or somebody else was first: the name decides.
-            return str(self._cloud.ask(lambda connection: connection.retrieve_job(name).uuid))
-
-    def _dependency(self, before: Predecessor) -> Any:
-        words = official("dependency")
-
-        uuid, _, _ = before.native_id.rpartition(".")
-        member = self._book.members([before.token]).get(before.token)
-        if member is not None and len(self._book.crew(member.batch)) > 1:
-            raise RefusedError(
-                f"job {before.job} is one instance of a task, and the cloud waits for whole tasks; "
-                "leave out the native option `dependencies`, and drover waits itself"
-            )
-        states = {
-            Condition.SUCCEEDED: [words.TaskFinalStateSuccess()],
-            Condition.FAILED: [words.TaskFinalStateFailure(), words.TaskFinalStateCancelled()],
-            Condition.ENDED: None,
-        }
-        return words.AdvancedDependency(uuid, states[before.condition])
-
     # --- finding and closing ---------------------------------------------------------------------
 
     def find(self, tokens: Sequence[str]) -> list[Found]:
@@ -356,11 +291,6 @@ class Handing:
         key = f"{run_prefix(member.batch)}{OURS}/closed.{member.instance}"
         self._cloud.make_bucket(bucket)
         self._cloud.put(bucket, key, b"closed\n")
-
-
-def job_short_name(store_id: str, name: str) -> str:
-    """Name the cloud's job that tasks of one store share under a name."""
-    return short_name([store_id, "job", name])
 
 
 def submit_json(connection: Any, body: Mapping[str, Any]) -> str:
