@@ -57,7 +57,8 @@ def start(folder: Path, index: int, **variables: str) -> "subprocess.CompletedPr
     carried = {f"{runner.CARRIED}{name}": value for name, value in variables.items()}
     return subprocess.run(
         [sys.executable, "-I", "-S", runner.__file__, str(folder)],
-        env={"PATH": os.environ["PATH"], "DROVER_ARRAY_INDEX": str(index), **carried},
+        env={"PATH": os.environ["PATH"], "DROVER_ARRAY_INDEX": str(index),
+             "STRAY": "of the backend", **carried},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -121,7 +122,8 @@ def test_constants_do_not_change_how_the_runner_runs(folder: Path) -> None:
     """A constant is for the command: the runner's own interpreter must not see it."""
     (folder / "evil").mkdir()
     (folder / "evil" / "sitecustomize.py").write_text("raise SystemExit(77)")
-    done = start(folder, 0, CMD="printenv PYTHONPATH", PYTHONPATH=str(folder / "evil"))
+    line = "sh -c 'echo $PYTHONPATH $STRAY'"
+    done = start(folder, 0, CMD=line, PYTHONPATH=str(folder / "evil"))
 
     assert 0 == done.returncode
     assert f"{folder / 'evil'}\n" == output(folder, 0)

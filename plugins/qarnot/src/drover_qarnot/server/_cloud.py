@@ -199,8 +199,8 @@ class Cloud:
         if task.phase == "layout":
             return RENEW_S
         if uuid in self._renew_later:
-            self._stage_anew(task)
             self._renew_later.discard(uuid)
+            self._stage_anew(task)
         return None if renew_instances(self.steps.folder(uuid)) else RENEW_S
 
     def terminate(self, uuid: str) -> None:

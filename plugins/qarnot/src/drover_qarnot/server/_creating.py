@@ -10,10 +10,11 @@ import sqlite3
 import threading
 import time
 import uuid as uuids
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar, cast
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from drover_qarnot.server import _profiles
 from drover_qarnot.server._asked import (
@@ -39,6 +40,7 @@ from drover_qarnot.server._records import Tasks
 from drover_qarnot.server._values import to_seconds
 
 Json = dict[str, Any]
+T = TypeVar("T")
 UNANSWERED_S: Final = 120.0
 """How long a task whose answer was not sent is given to who asks for the same again."""
 
@@ -56,6 +58,18 @@ def split_constants(constants: list[Constant]) -> tuple[list[Constant], dict[str
         for one in constants
     ]
     return shown, hidden
+
+
+@frozen(kw_only=True)
+class Prepared:
+    """A task that was found right, before it is created."""
+
+    uuid: str
+    asked: TaskAsked
+    pool: str | None
+    job: Job | None
+    digest: str
+    sealed: bytes | None
 
 
 class Creation:
@@ -94,34 +108,77 @@ class Creation:
         Raises:
             ApiError: It cannot be; nothing was created.
         """
+        prepared = self._prepare(owner, body)
+        with self._database.write() as connection:
+            return self._insert(connection, owner, prepared)
+
+    def bulk(self, owner: str, bodies: Sequence[object]) -> list[Json]:
+        """Create several tasks in one transaction, each for itself.
+
+        Returns:
+            Per body what came of it, in order.
+
+        Raises:
+            ApiError: They are too many, or what they need cannot be asked now; none was created.
+        """
+        if len(bodies) > self._settings.limits.bulk:
+            raise invalid("body", f"at most {self._settings.limits.bulk} tasks")
+        checked = [self._tried(partial(self._prepare, owner, body)) for body in bodies]
+        with self._database.write() as connection:
+            rows = [
+                self._tried(partial(self._insert, connection, owner, row))
+                if isinstance(row, Prepared)
+                else row
+                for row in checked
+            ]
+        return [
+            {"statusCode": row.status, "uuid": None, "message": row.message}
+            if isinstance(row, ApiError)
+            else {"statusCode": 200, "uuid": row, "message": ""}
+            for row in rows
+        ]
+
+    @staticmethod
+    def _tried(what: Callable[[], T]) -> T | ApiError:
+        try:
+            return what()
+        except ApiError as exc:
+            # Not now: the whole request is asked again.
+            if exc.status >= 500:
+                raise
+            return exc
+
+    def _prepare(self, owner: str, body: object) -> "Prepared":
         asked = read(TaskAsked, body)
         check_task(asked, self._settings.limits)
         asked, pool, job = self._placed(owner, asked)
         self._check_hardware(owner, asked, pool)
         self._check_buckets(owner, asked)
         self._check_size(asked)
-        digest = digest_of(asked)
         shown, hidden = split_constants(asked.constants)
         uuid = str(uuids.uuid4())
-        sealed = self._hidden.seal_constants(uuid, hidden)
-        asked = evolve(asked, constants=shown)
-        with self._database.write() as connection:
-            before = self._unanswered(connection, owner, digest)
-            if before is not None:
-                with self._lock:
-                    self._under_way.add(before)
-                return before
+        return Prepared(
+            uuid=uuid,
+            asked=evolve(asked, constants=shown),
+            pool=pool,
+            job=job,
+            digest=digest_of(asked),
+            sealed=self._hidden.seal_constants(uuid, hidden),
+        )
+
+    def _insert(self, connection: sqlite3.Connection, owner: str, one: "Prepared") -> str:
+        """Insert a task, or find the one that was made for the same request and not answered."""
+        uuid = self._unanswered(connection, owner, one.digest)
+        if uuid is None:
             self._make_room(connection, "tasks", owner, self._settings.limits.tasks)
-            self._check_name(connection, "tasks", owner, asked.shortname)
-            if job is not None:
-                self._check_dependencies(connection, owner, asked, job)
-            self._insert_task(
-                connection, uuid=uuid, owner=owner, asked=asked, pool=pool, job=job, digest=digest,
-                sealed=sealed,
-            )  # fmt: skip
-            # Before another can look for it: it is this request's, and no leftover.
-            with self._lock:
-                self._under_way.add(uuid)
+            self._check_name(connection, "tasks", owner, one.asked.shortname)
+            if one.job is not None:
+                self._check_dependencies(connection, owner, one.asked, one.job)
+            self._insert_task(connection, owner, one)
+            uuid = one.uuid
+        # Before another can look for it: it is this request's, and no leftover.
+        with self._lock:
+            self._under_way.add(uuid)
         return uuid
 
     def answered(self, uuids: Sequence[str]) -> None:
@@ -278,19 +335,8 @@ class Creation:
             if row is None or row["job"] != job.uuid:
                 raise invalid("dependencies", f"{one.task_uuid[:80]} is no task of this job")
 
-    def _insert_task(
-        self,
-        connection: sqlite3.Connection,
-        *,
-        uuid: str,
-        owner: str,
-        asked: TaskAsked,
-        pool: str | None,
-        job: Job | None,
-        digest: str,
-        sealed: bytes | None,
-    ) -> None:
-        now = time.time()
+    def _insert_task(self, connection: sqlite3.Connection, owner: str, one: "Prepared") -> None:
+        now, asked = time.time(), one.asked
         size = len(asked.instances(self._settings.limits.instances))
         due = now + asked.max_time_queue_seconds if asked.max_time_queue_seconds else None
         connection.execute(
@@ -298,38 +344,12 @@ class Creation:
             "state_at, created_at, modified_at, phase, due_at, digest, sealed, asked, facts) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'Submitted', ?, ?, ?, 'waiting', ?, ?, ?, ?, '{}')",
             (
-                uuid, owner, asked.shortname or uuid, asked.name,
-                "" if pool else asked.profile or "", pool, job.uuid if job else None, size,
-                now, now, now, due, digest, sealed, json.dumps(write(asked)),
+                one.uuid, owner, asked.shortname or one.uuid, asked.name,
+                "" if one.pool else asked.profile or "", one.pool,
+                one.job.uuid if one.job else None, size, now, now, now, due, one.digest,
+                one.sealed, json.dumps(write(asked)),
             ),
         )  # fmt: skip
-
-    def bulk(self, owner: str, bodies: list[object]) -> list[Json]:
-        """Create several tasks, each for itself.
-
-        Returns:
-            Per body what came of it, in order.
-        """
-        if len(bodies) > self._settings.limits.bulk:
-            raise invalid("body", f"at most {self._settings.limits.bulk} tasks")
-        out: list[Json] = []
-        try:
-            for body in bodies:
-                # Not at once: what was made before one that fails has to be known.
-                out.append(self._one_of_bulk(owner, body))  # noqa: PERF401
-        except BaseException:
-            # The request is answered as a whole: what was made of it will be asked for again.
-            self.unanswered([row["uuid"] for row in out if row["uuid"]])
-            raise
-        return out
-
-    def _one_of_bulk(self, owner: str, body: object) -> Json:
-        try:
-            return {"statusCode": 200, "uuid": self.task(owner, body), "message": ""}
-        except ApiError as exc:
-            if exc.status >= 500:
-                raise
-            return {"statusCode": exc.status, "uuid": None, "message": exc.message}
 
     # Pools and jobs
 

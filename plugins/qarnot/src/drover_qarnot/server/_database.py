@@ -26,6 +26,7 @@ CREATE TABLE tasks(
   sealed BLOB, asked TEXT NOT NULL, facts TEXT NOT NULL
 );
 CREATE UNIQUE INDEX tasks_named ON tasks(owner, shortname);
+CREATE INDEX tasks_counted ON tasks(owner) WHERE wanted <> 'delete';
 CREATE INDEX tasks_unfinished ON tasks(phase) WHERE phase <> 'over';
 CREATE INDEX tasks_wanted ON tasks(wanted) WHERE wanted = 'delete';
 CREATE INDEX tasks_due ON tasks(due_at) WHERE due_at IS NOT NULL;
