@@ -354,3 +354,42 @@ def test_wrong_use_runs_nothing() -> None:
 
     assert done.returncode == 118
     assert b"usage" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("record", "met"),
+    [
+        ({"exit_code": 0}, {"succeeded", "ended"}),
+        ({"exit_code": 3}, {"failed", "ended"}),
+        ({"exit_code": None, "signal": 15}, {"failed", "ended"}),
+        ({"exit_code": 0, "over": "wall_time"}, {"failed", "ended"}),
+        (None, set()),
+        ("damaged", set()),
+    ],
+)
+def test_what_came_before_is_judged_by_its_record(
+    tmp_path: Path, record: "dict[str, Any] | str | None", met: set[str]
+) -> None:
+    """Schedulers let go of a job whose predecessor they forgot: without a record nothing runs."""
+    if record is not None:
+        text = record if isinstance(record, str) else json.dumps(record)
+        (tmp_path / "exit.0.json").write_text(text)
+
+    def is_met(condition: str) -> bool:
+        before = {"job": "abc", "condition": condition, "folder": str(tmp_path)}
+        try:
+            wrapper.check_predecessors({"after": [before]})
+        except wrapper.Unrun:
+            return False
+        return True
+
+    assert met == {condition for condition in ("succeeded", "failed", "ended") if is_met(condition)}
+
+
+def test_a_record_that_cannot_be_read_lets_nothing_run(tmp_path: Path) -> None:
+    """A file server that is away says nothing of how a job ended."""
+    (tmp_path / "exit.0.json").mkdir()
+    before = {"job": "abc", "condition": "ended", "folder": str(tmp_path)}
+
+    with pytest.raises(wrapper.Unrun, match="cannot be read"):
+        wrapper.check_predecessors({"after": [before]})

@@ -75,6 +75,17 @@ def test_a_forgotten_job_is_not_taken_for_one_that_went_well(site: Site) -> None
     assert 0 == site.runs(second)
 
 
+def test_a_job_before_that_left_no_record_is_waited_for_by_the_engine(site: Site) -> None:
+    """Its wrapper was killed with it: nobody can say how it ended; nothing failed."""
+    first = site.submit("sleep 2; kill -9 $PPID; exec sleep 600")
+    second = site.submit(after=[after(first, Condition.ENDED)], native=LEFT)
+    site.until(lambda: waits_at_slurm(site, second))
+
+    assert (State.SUCCEEDED, 1) == (site.end(second) and second.state, site.runs(second))
+    assert "Withdrawn" in [entry.name for entry in second.history()]
+    assert ("SIGNALLED", -9, 1) == site.told(first)
+
+
 def test_a_predecessor_that_may_be_retried_is_waited_for_by_the_engine(site: Site) -> None:
     """Its first end need not be its last."""
     first = site.submit("test -e again || { touch again; exit 1; }", retry=Retry(attempts=2))
