@@ -28,7 +28,6 @@ LOOKED_AT = {
     "core/src/drover/models/_spec.py": "a specification and the checks of its fields",
     "core/src/drover/session/_session.py": "the public face: a short method per verb",
     "core/src/drover/testing/_simulated.py": "one world with every fault of the real ones",
-    "plugins/qarnot/src/drover_qarnot/_handing.py": "from intent to answer: one protocol, in order",
     "plugins/qarnot/src/drover_qarnot/server/_creating.py": "all that is checked before one commit",
 }
 
