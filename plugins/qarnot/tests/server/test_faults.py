@@ -152,12 +152,12 @@ BODY = {"name": "twice", "profile": "docker-batch", "instanceCount": 1}
 def test_a_repeated_creation_that_was_never_answered_is_the_same_task(creation: Creation) -> None:
     """A client that lost the answer to a killed server asks again, and wants one task."""
     first = creation.task("me@example.org", BODY)
-    creation.unanswered([first])
+    creation.answers.lost([first])
 
     assert first == creation.task("me@example.org", dict(reversed(BODY.items())))
     assert first != creation.task("you@example.org", BODY)
-    creation.answered([first])
-    creation.note_answered()
+    creation.answers.sent([first])
+    creation.answers.note()
     assert first != creation.task("me@example.org", BODY)
 
 
@@ -184,7 +184,7 @@ def test_equal_tasks_are_as_many_as_were_asked_for(
     count = "SELECT count(*) AS n FROM tasks WHERE owner = 'he@example.org'"
     assert [0] == [row["n"] for row in creation._database.read(count)]
     rows = creation.bulk("he@example.org", [BODY] * 2)
-    creation.unanswered([row["uuid"] for row in rows])
+    creation.answers.lost([row["uuid"] for row in rows])
     assert rows == creation.bulk("he@example.org", [BODY] * 2)
     assert [2] == [row["n"] for row in creation._database.read(count)]
 

@@ -99,7 +99,7 @@ class Cloud:
     def stop(self) -> None:
         """End; tasks go on running."""
         self.supervisor.stop()
-        self.creation.note_answered()
+        self.creation.answers.note()
         self.herd.stop()
         self.database.close()
 
@@ -119,7 +119,7 @@ class Cloud:
     # What the clock brings about
 
     def _due(self, now: float) -> None:
-        self.creation.note_answered()
+        self.creation.answers.note()
         for task in self.tasks.select("due_at <= ? LIMIT 500", now):
             self._task_due(task)
         for uuid in self.snapshots.due(now):

@@ -7,16 +7,16 @@ After the transaction no answer is an error, so that a client that repeats what 
 import hashlib
 import json
 import sqlite3
-import threading
 import time
 import uuid as uuids
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from attrs import evolve, frozen
 
 from drover_qarnot.server import _profiles
+from drover_qarnot.server._answers import Answers
 from drover_qarnot.server._asked import (
     HIDDEN,
     SECRET,
@@ -37,12 +37,11 @@ from drover_qarnot.server._groups import Job, Jobs, Pools
 from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._reading import Scalar, read, write
 from drover_qarnot.server._records import Tasks
+from drover_qarnot.server._scaling import check_scaling
 from drover_qarnot.server._values import to_seconds
 
 Json = dict[str, Any]
 T = TypeVar("T")
-UNANSWERED_S: Final = 120.0
-"""How long a task whose answer was not sent is given to who asks for the same again."""
 
 
 def digest_of(asked: TaskAsked) -> str:
@@ -93,9 +92,7 @@ class Creation:
         self._jobs = jobs
         self._hidden = hidden
         self._buckets = buckets
-        self._lock = threading.Lock()
-        self._under_way = set[str]()
-        self._answered: list[str] = []
+        self.answers: Final = Answers(database)
 
     # Tasks
 
@@ -168,7 +165,7 @@ class Creation:
 
     def _insert(self, connection: sqlite3.Connection, owner: str, one: "Prepared") -> str:
         """Insert a task, or find the one that was made for the same request and not answered."""
-        uuid = self._unanswered(connection, owner, one.digest)
+        uuid = self.answers.find(connection, owner, one.digest)
         if uuid is None:
             self._make_room(connection, "tasks", owner, self._settings.limits.tasks)
             self._check_name(connection, "tasks", owner, one.asked.shortname)
@@ -177,42 +174,8 @@ class Creation:
             self._insert_task(connection, owner, one)
             uuid = one.uuid
         # Before another can look for it: it is this request's, and no leftover.
-        with self._lock:
-            self._under_way.add(uuid)
+        self.answers.owe(uuid)
         return uuid
-
-    def answered(self, uuids: Sequence[str]) -> None:
-        """Take it that the answer to a creation was sent. It is noted a little later."""
-        with self._lock:
-            self._answered.extend(uuids)
-
-    def unanswered(self, uuids: Sequence[str]) -> None:
-        """Take it that it was not: who asks for the same is given what was made."""
-        with self._lock:
-            self._under_way.difference_update(uuids)
-
-    def note_answered(self) -> None:
-        """Note which answers were sent, of many creations at once."""
-        with self._lock:
-            uuids = self._answered[:]
-        if not uuids:
-            return
-        with self._database.write() as connection:
-            connection.executemany(
-                "UPDATE tasks SET answered = 1 WHERE uuid = ?", [(uuid,) for uuid in uuids]
-            )
-        with self._lock:
-            del self._answered[: len(uuids)]
-            self._under_way.difference_update(uuids)
-
-    def _unanswered(self, connection: sqlite3.Connection, owner: str, digest: str) -> str | None:
-        rows = connection.execute(
-            "SELECT uuid FROM tasks WHERE owner = ? AND digest = ? AND answered = 0 "
-            "AND created_at > ? AND wanted = '' ORDER BY n",
-            (owner, digest, time.time() - UNANSWERED_S),
-        ).fetchall()
-        with self._lock:
-            return next((row["uuid"] for row in rows if row["uuid"] not in self._under_way), None)
 
     def _placed(self, owner: str, asked: TaskAsked) -> tuple[TaskAsked, str | None, Job | None]:
         """Find a task's pool and job, and its profile.
@@ -416,23 +379,3 @@ class Creation:
                  json.dumps(write(evolve(asked, pool_uuid=pool)))),
             )  # fmt: skip
         return uuid
-
-
-def check_scaling(scaling: Json | None) -> None:
-    """Refuse policies of a kind that nobody knows: the SDK could not read them back.
-
-    Raises:
-        ApiError: 400.
-    """
-    names = list[str]()
-    given: object = (scaling or {}).get("policies") or []
-    if not isinstance(given, list):
-        raise invalid("policies", "a list is needed")
-    for index, entry in enumerate(cast("list[object]", given)):
-        policy = cast("Json", entry) if isinstance(entry, dict) else {}
-        if policy.get("type") not in {"Fixed", "ManagedTasksQueue"}:
-            why = "The input was not valid."
-            raise ApiError(400, why, {f"policies[{index}]": [why]})
-        names += [str(policy["name"])] if policy.get("name") else []
-    if len(set(names)) < len(names):
-        raise invalid("policies", "names are unique")

@@ -7,12 +7,12 @@ from drover_qarnot.server._asked import PoolAsked, check_constants
 from drover_qarnot.server._buckets import BucketsError
 from drover_qarnot.server._calls import Call, Text
 from drover_qarnot.server._cloud import Cloud
-from drover_qarnot.server._creating import check_scaling
 from drover_qarnot.server._errors import ApiError, forbidden, missing
 from drover_qarnot.server._filters import PageAsked, page
 from drover_qarnot.server._groups import Job, Pool, of_job_row, of_pool_row
 from drover_qarnot.server._pool_steps import MARK as POOL
 from drover_qarnot.server._reading import read, write
+from drover_qarnot.server._scaling import check_scaling
 from drover_qarnot.server._task_calls import tag_filter
 
 Json = dict[str, Any]

@@ -34,11 +34,11 @@ def create(cloud: Cloud, call: Call) -> Any:
 
 
 def _creation(cloud: Cloud, answer: object, uuids: list[str]) -> Afterwards:
-    creation = cloud.creation
+    answers = cloud.creation.answers
     return Afterwards(
         answer=answer,
-        sent=partial(creation.answered, uuids),
-        lost=partial(creation.unanswered, uuids),
+        sent=partial(answers.sent, uuids),
+        lost=partial(answers.lost, uuids),
     )
 
 
