@@ -111,7 +111,7 @@ def radosgw() -> Generator[Server]:
     # Its sockets want a short path, shorter than that of the scratch folder may be.
     folder = Path(tempfile.mkdtemp(prefix="s3-"))
     try:
-        argv = [sys.executable, str(UP / "up"), str(folder), "--port=23500"]
+        argv = [sys.executable, str(UP / "up"), str(folder), "--port=23600"]
         done = subprocess.run(argv, check=True, capture_output=True, text=True)
         rows = [line.removeprefix("export ").split("=", 1) for line in done.stdout.splitlines()]
         pid = int((folder / "run/rgw.proc").read_text("utf-8").split()[0])
