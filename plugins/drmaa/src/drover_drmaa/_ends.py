@@ -86,7 +86,7 @@ class Ends:
             told = self._ask(list(waiting)) if waiting else {}
         except UnreachableError:
             # The looks will tell, sooner or later.
-            told = {native_id: {} for native_id in waiting}
+            told = dict.fromkeys(waiting, _NOTHING)
         now = time.monotonic()
         heard = {
             native_id: answer
@@ -109,6 +109,7 @@ class Ends:
 
 
 _NOT_YET: Final = 23
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def _is_plain(end: EndReport) -> bool:
