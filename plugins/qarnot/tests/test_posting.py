@@ -19,7 +19,7 @@ from drover.models import (
 )
 from drover_qarnot._config import QarnotConfig
 from drover_qarnot._options import JOB, NATIVE, native_problem
-from drover_qarnot._plan import EMULATED, LOCAL_ONLY, REFUSED, judge, make_plan
+from drover_qarnot._plan import EMULATED, IGNORED, LOCAL_ONLY, REFUSED, judge, make_plan
 from drover_qarnot._posting import group, masked, runner_plan, task_json
 
 STORE = "store"
@@ -252,7 +252,7 @@ def test_every_field_is_judged() -> None:
     }  # fmt: skip
     every = {*SPEC_FIELDS, *(f"resources.{name}" for name in RESOURCE_FIELDS)} - {"resources"}
 
-    assert honoured | set(REFUSED) | set(EMULATED) | set(LOCAL_ONLY) == every
+    assert honoured | set(REFUSED) | set(IGNORED) | set(EMULATED) | set(LOCAL_ONLY) == every
 
 
 @pytest.mark.parametrize("field", sorted({*LOCAL_ONLY}))
@@ -304,3 +304,12 @@ def test_what_the_cloud_cannot_do_is_refused_with_a_reason(field: str) -> None:
     entry = judge("qarnot", field, JobSpec(argv=["true"]), SHARED)
 
     assert (entry.support, bool(entry.note)) == (Support.REFUSED, True)
+
+
+def test_an_order_is_left_out_only_where_that_is_allowed() -> None:
+    """Some jobs run late without their priority; none must without its user's word."""
+    spec = JobSpec(argv=["true"], resources=Resources(priority=10))
+    plan = make_plan("qarnot", spec, AWAY, posted())
+
+    assert [entry.field for entry in plan.refused()] == ["resources.priority"]
+    assert plan.refused(allow=["resources.priority"]) == ()

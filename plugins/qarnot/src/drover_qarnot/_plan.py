@@ -19,7 +19,9 @@ REFUSED: Final[Mapping[str, str]] = {
     "resources.disk": "the cloud knows none; native option hardware_constraints has `ssd`",
     "resources.exclusive": "the cloud says itself what shares a node",
     "resources.account": "the token is the account",
-    "resources.priority": "give the native option `scheduling`",
+}
+IGNORED: Final[Mapping[str, str]] = {
+    "resources.priority": "the cloud has no order among tasks; the native option `scheduling` helps",
 }
 EMULATED: Final[Mapping[str, str]] = {
     "inputs": "drover uploads them to a bucket, and its runner lays them out before the command",
@@ -66,6 +68,8 @@ def judge(name: str, field: str, spec: JobSpec, config: QarnotConfig) -> FieldPl
         why = f"{bad!r} is not in the job's own folder at the cloud" if bad else ""
     if why:
         return FieldPlan(field=field, support=Support.REFUSED, note=why)
+    if field in IGNORED:
+        return FieldPlan(field=field, support=Support.IGNORED, note=IGNORED[field])
     note = EMULATED.get(field, "")
     if field == "stdin" and not config.shared_files:
         note = "drover uploads the file with the inputs"
