@@ -21,7 +21,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "resources.account": "the token is the account",
 }
 IGNORED: Final[Mapping[str, str]] = {
-    "resources.priority": "the cloud has no order among tasks; the native option `scheduling` helps",
+    "resources.priority": "the cloud has no order among tasks; the option `scheduling` helps",
 }
 EMULATED: Final[Mapping[str, str]] = {
     "inputs": "drover uploads them to a bucket, and its runner lays them out before the command",
