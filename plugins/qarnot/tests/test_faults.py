@@ -200,7 +200,7 @@ def test_a_cluster_that_is_away_leaves_jobs_waiting(
     ("fault", "subject", "words"),
     [
         ("unreachable", "cluster", "cannot be reached"),
-        ("no token", "token", "no token"),
+        ("no token", "token", "no account is set up here"),
         ("profile", "profile", "no profile 'no-such'"),
         ("constant", "profile", "no constant 'NO_SUCH'"),
         ("clock", "clock", "differs"),
@@ -234,6 +234,9 @@ def test_the_doctor_says_what_is_wrong(
     ]
 
     assert [entry.subject for entry in wrong] == ([subject] if subject else [])
+    # A backend that nobody uses is no fault of the installation.
+    assert {Health.ERROR} >= {entry.health for entry in wrong if fault != "no token"}
+    assert fault != "no token" or wrong[0].health is Health.WARNING
     assert all(words in entry.message for entry in wrong), wrong
 
 

@@ -86,6 +86,10 @@ def _fits(value: object, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
+class NoAccountError(ConfigError):
+    """Nothing says who we are: this backend is not in use."""
+
+
 @frozen(kw_only=True)
 class Account:
     """Whom to speak to, and as whom."""
@@ -101,7 +105,8 @@ def find_account(name: str, config: QarnotConfig, environ: Mapping[str, str]) ->
     """Find URL and token: in the table, in the file that it names, in the environment.
 
     Raises:
-        ConfigError: There is no token, or its file cannot be read or is open to others.
+        NoAccountError: There is no token.
+        ConfigError: The file that is named for it cannot be read, or is open to others.
     """
     parser = configparser.ConfigParser()
     if config.config_file:
@@ -131,7 +136,7 @@ def find_account(name: str, config: QarnotConfig, environ: Mapping[str, str]) ->
                 token=token,
                 origin=origin,
             )
-    raise ConfigError(
+    raise NoAccountError(
         f"backends.{name}.token_file",
         "there is no token: name a file that holds it, or a qarnot.conf as config_file, or set "
         "QARNOT_CLIENT_TOKEN",

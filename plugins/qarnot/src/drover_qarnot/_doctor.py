@@ -11,7 +11,7 @@ from attrs import evolve
 from drover.errors import BackendError, ConfigError
 from drover.models import Diagnosis, Health
 from drover_qarnot._cloud import Cloud, RefusedError
-from drover_qarnot._config import Account, QarnotConfig, account_of_process
+from drover_qarnot._config import Account, NoAccountError, QarnotConfig, account_of_process
 from drover_qarnot._names import bucket_name
 from drover_qarnot._official import outside
 
@@ -25,6 +25,10 @@ def diagnose(name: str, store_id: str, config: QarnotConfig) -> list[Diagnosis]:
     quick = evolve(config, timeout_s=QUICK_S, retries=0)
     try:
         account = account_of_process(name, config)
+    except NoAccountError:
+        message = "no account is set up here"
+        cure = f"to use one, set backends.{name}.token_file, or QARNOT_CLIENT_TOKEN"
+        return [Diagnosis(subject="token", health=Health.WARNING, message=message, cure=cure)]
     except ConfigError as error:
         return [_bad("token", str(error), f"set backends.{name}.token_file")]
     cloud = Cloud(lambda: account, quick)
