@@ -53,10 +53,16 @@ def start_server(home: Path, port: int = 0) -> tuple[subprocess.Popen[bytes], di
     store = os.environ.get("QARNOT_TEST_S3")
     if store:
         (home / "qarnot.toml").write_text(f'[storage]\nurl = "{store}"\n')
+    # Room for what other tests of the process have left running.
+    (home / "drover.toml").write_text("[backends.local]\ncpus = 8\n")
     argv = [sys.executable, "-m", "drover", "serve", "qarnot", "--home", str(home), "--json"]
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(
-            [*argv, "--port", str(port)], stdout=subprocess.PIPE, stderr=log, process_group=0
+            [*argv, "--port", str(port)],
+            cwd=home,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            process_group=0,
         )
     assert process.stdout is not None
     timer = time.monotonic() + START_S
