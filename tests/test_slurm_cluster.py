@@ -461,6 +461,17 @@ def test_what_asks_for_a_cluster_is_marked(pytestconfig: pytest.Config) -> None:
     assert [[], ["slurm"], ["gridengine"]] == [item.marks for item in items]
 
 
+def test_what_is_slow_begins(pytestconfig: pytest.Config) -> None:
+    """The last to begin would keep everybody waiting."""
+    items = [Item(("tmp_path",)), Item(("tmp_path",))]
+    quick, slow = items
+    slow.add_marker(pytest.mark.slow)
+
+    _conftest(pytestconfig).pytest_collection_modifyitems(items)
+
+    assert [slow, quick] == items
+
+
 def test_what_is_set_up_once_for_a_file_stays_in_one_process(pytestconfig: pytest.Config) -> None:
     """Each process would set it up anew, for one test."""
     conftest = _conftest(pytestconfig)
@@ -490,6 +501,9 @@ class Item:
 
     def add_marker(self, mark: pytest.MarkDecorator) -> None:
         self.marks.append(mark.name)
+
+    def get_closest_marker(self, name: str) -> str | None:
+        return name if name in self.marks else None
 
 
 def test_the_page_names_every_option() -> None:
