@@ -6,10 +6,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from drover.errors import InvalidSpecError, UnknownFieldError
+from drover.errors import ConfigError, InvalidSpecError, UnknownFieldError
 from drover.models import (
     MAX_ARRAY,
     RETRYABLE,
@@ -36,6 +37,7 @@ from drover.models import (
     parse_bytes,
     parse_instant,
     parse_seconds,
+    read_settings,
     script,
 )
 
@@ -408,6 +410,49 @@ def test_every_field_of_the_design_is_there() -> None:
 def test_an_unknown_field_names_the_near_one() -> None:
     with pytest.raises(UnknownFieldError, match="did you mean 'deadline'"):
         check_fields("JobSpec", ["dedline"], SPEC_FIELDS)
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """A backend's table, one field of each kind."""
+
+    name: str = "x"
+    is_on: bool = False
+    retries: int = 3
+    poll_s: float = 2.0
+    weight: float = 1.0
+
+
+def test_settings_are_read_from_a_table() -> None:
+    """Whole numbers are numbers, and what may be 0 can be."""
+    table = {"name": "", "is_on": True, "retries": 0, "poll_s": 1, "weight": 0}
+
+    assert Settings(**table) == read_settings(Settings, "backends.x", table, zero={"weight"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("name", 1, "text"),
+        ("is_on", 1, "true or false"),
+        ("retries", -1, "a whole number, 0 or more"),
+        ("retries", True, "a whole number, 0 or more"),
+        ("retries", 1.5, "a whole number, 0 or more"),
+        ("poll_s", 0, "seconds, more than 0"),
+        ("poll_s", True, "seconds, more than 0"),
+        ("poll_s", "1", "seconds, more than 0"),
+        ("weight", -1.0, "a number, more than 0"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused(name: str, value: object, words: str) -> None:
+    """The name and what to write instead stand in the error."""
+    with pytest.raises(ConfigError, match=f"backends.x.{name}: it must be {words}, not {value!r}"):
+        read_settings(Settings, "backends.x", {name: value})
+
+
+def test_a_setting_that_is_not_there_names_the_near_one() -> None:
+    with pytest.raises(UnknownFieldError, match="did you mean 'poll_s'"):
+        read_settings(Settings, "backends.x", {"pol_s": 1})
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from drover.models._backend import (
     SubmitAnswer,
     Support,
 )
-from drover.models._checking import check_fields
+from drover.models._checking import check_fields, read_settings
 from drover.models._converting import MAX_ARRAY
 from drover.models._job import SYSTEM, USER, JobRecord, Predecessor, Progress
 from drover.models._outcome import (
@@ -112,5 +112,6 @@ __all__ = [
     "parse_instant",
     "parse_seconds",
     "placed_in",
+    "read_settings",
     "script",
 ]

@@ -1,12 +1,12 @@
 """Refuse values of the wrong kind in fields that no converter reads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Final, TypeVar
 
 from attrs import fields
 
-from drover.errors import InvalidSpecError, UnknownFieldError
+from drover.errors import ConfigError, InvalidSpecError, UnknownFieldError
 
 T = TypeVar("T")
 
@@ -50,6 +50,52 @@ def check_fields(owner: str, given: Iterable[str], known: Sequence[str]) -> None
     for name in given:
         if name not in known:
             raise UnknownFieldError(owner, name, known)
+
+
+def read_settings(
+    kind: type[T], where: str, table: Mapping[str, Any], *, zero: Container[str] = ()
+) -> T:
+    """Make a class of attrs, all of whose fields have defaults, of a table of the configuration.
+
+    Fields are text, yes or no, whole numbers that may be 0, and numbers that may not: seconds, if
+    the name ends in `_s`.
+
+    Args:
+        kind: The class.
+        where: The table's name, for errors: `backends.slurm`.
+        table: What the user wrote.
+        zero: The fields that may be 0 all the same.
+
+    Raises:
+        ConfigError: A value of the wrong kind.
+        UnknownFieldError: A name that is not there.
+    """
+    made: Any = kind
+    kinds = {attribute.name: attribute.type for attribute in fields(made)}
+    check_fields(where, table, tuple(kinds))
+    for name, value in table.items():
+        if not _fits(value, kinds[name], may_be_zero=name in zero):
+            word = _WORDS[kinds[name]]
+            if kinds[name] is float:
+                word = f"{'seconds' if name.endswith('_s') else 'a number'}, {word}"
+            raise ConfigError(f"{where}.{name}", f"it must be {word}, not {value!r}")
+    return kind(**table)
+
+
+_WORDS: Final[Mapping[Any, str]] = {
+    str: "text",
+    float: "more than 0",
+    int: "a whole number, 0 or more",
+    bool: "true or false",
+}
+
+
+def _fits(value: object, kind: Any, *, may_be_zero: bool) -> bool:
+    if kind in {int, float}:
+        if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
+            return False
+        return value > 0 or (value == 0 and (kind is int or may_be_zero))
+    return isinstance(value, kind)
 
 
 def naming_near_misses(kind: type[T]) -> type[T]:

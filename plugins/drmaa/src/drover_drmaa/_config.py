@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from attrs import fields, frozen
+from attrs import frozen
 
 from drover.errors import ConfigError
-from drover.models import check_fields
+from drover.models import read_settings
 
 GRID_ENGINE: Final = "gridengine"
 PLAIN: Final = "plain"
@@ -68,25 +68,9 @@ class DrmaaConfig:
             ConfigError: A value of the wrong kind.
             UnknownFieldError: A name that is not there.
         """
-        kinds = {attribute.name: attribute.type for attribute in fields(cls)}
-        check_fields(f"backends.{name}", table, tuple(kinds))
-        for key, value in table.items():
-            if not _fits(key, value, kinds[key]):
-                kind = " or ".join(DIALECTS) if key == "dialect" else _WORDS[kinds[key]]
-                raise ConfigError(f"backends.{name}.{key}", f"it must be {kind}, not {value!r}")
-        return cls(**table)
-
-
-_WORDS: Final[Mapping[Any, str]] = {
-    str: "text",
-    float: "a number, more than 0",
-    bool: "true or false",
-}
-
-
-def _fits(key: str, value: object, kind: Any) -> bool:
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return value > 0 or (key == "wall_time_margin_s" and value == 0)
-    return isinstance(value, kind) and (key != "dialect" or value in DIALECTS)
+        where = f"backends.{name}"
+        config = read_settings(cls, where, table, zero={"wall_time_margin_s"})
+        if config.dialect not in DIALECTS:
+            why = f"it must be {' or '.join(DIALECTS)}, not {config.dialect!r}"
+            raise ConfigError(f"{where}.dialect", why)
+        return config

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
 from drover.errors import ConfigError
-from drover.models import check_fields
+from drover.models import read_settings
 
 DEFAULT_URL: Final = "https://api.qarnot.com"
 
@@ -61,29 +61,7 @@ class QarnotConfig:
             ConfigError: A value of the wrong kind.
             UnknownFieldError: A name that is not there.
         """
-        kinds = {attribute.name: attribute.type for attribute in fields(cls)}
-        check_fields(f"backends.{name}", table, tuple(kinds))
-        for key, value in table.items():
-            if not _fits(value, kinds[key]):
-                kind = _WORDS[kinds[key]]
-                raise ConfigError(f"backends.{name}.{key}", f"it must be {kind}, not {value!r}")
-        return cls(**table)
-
-
-_WORDS: Final[Mapping[Any, str]] = {
-    str: "text",
-    float: "seconds, more than 0",
-    int: "a whole number, 0 or more",
-    bool: "true or false",
-}
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return isinstance(value, kind)
+        return read_settings(cls, f"backends.{name}", table)
 
 
 class NoAccountError(ConfigError):

@@ -1,12 +1,11 @@
 """The table `[backends.slurm]` of the configuration."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from attrs import fields, frozen
+from attrs import frozen
 
-from drover.errors import ConfigError
-from drover.models import check_fields
+from drover.models import read_settings
 
 
 @frozen(kw_only=True)
@@ -43,23 +42,4 @@ class SlurmConfig:
             ConfigError: A value of the wrong kind.
             UnknownFieldError: A name that is not there.
         """
-        kinds = {attribute.name: attribute.type for attribute in fields(cls)}
-        check_fields(f"backends.{name}", table, tuple(kinds))
-        for key, value in table.items():
-            if not _fits(value, kinds[key]):
-                kind = _WORDS[kinds[key]]
-                raise ConfigError(f"backends.{name}.{key}", f"it must be {kind}, not {value!r}")
-        return cls(**table)
-
-
-_WORDS: Final[Mapping[Any, str]] = {
-    str: "text",
-    float: "seconds, more than 0",
-    bool: "true or false",
-}
-
-
-def _fits(value: object, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    return isinstance(value, kind)
+        return read_settings(cls, f"backends.{name}", table)
