@@ -102,7 +102,7 @@ def test_the_smaller_limit_holds(
         ("localhost:/x", "/x"),
         (f"{socket.gethostname()}:/x", "/x"),
         (":$drmaa_hd_ph$/y", f"{HOME}/y"),
-        (":$drmaa_wd_ph$/y", "/work/y"),
+        (":$drmaa_wd_ph$/y", "/run/y"),
         (":/x/$drmaa_hd_ph$", "/x/$drmaa_hd_ph$"),
         (":/x:y", "/x:y"),
         (":/x/%j-100%", "/x/%%j-100%%"),
@@ -115,7 +115,7 @@ def test_the_smaller_limit_holds(
 )
 def test_paths(specify: Specify, attribute: str, field: str, given: str, expected: str) -> None:
     """A `%` in a path is a `%`, whatever Drover makes of it elsewhere."""
-    spec = specify(workingDirectory="/work", **{attribute: given})
+    spec = specify(workingDirectory="/run", **{attribute: given})
 
     assert expected == getattr(spec, field)
 

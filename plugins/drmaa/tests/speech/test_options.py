@@ -173,7 +173,7 @@ TEMPLATES: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 MOVED: dict[str, tuple[Any, dict[str, Any]]] = {
     "workingDirectory": ("$drmaa_hd_ph$/in/$x", {"cwd": "HOME/in/$x"}),
-    "inputPath": (":$drmaa_wd_ph$/a", {"stdin": "/work/a"}),
+    "inputPath": (":$drmaa_wd_ph$/a", {"stdin": "/run/a"}),
     "outputPath": (":$drmaa_hd_ph$/50%.$drmaa_incr_ph$", {"stdout": "HOME/50%%.%a"}),
     "errorPath": (":/e", {"stderr": "/e"}),
     "joinFiles": (True, {"join_output": True}),
@@ -202,7 +202,7 @@ def test_attributes_that_are_fields(name: str) -> None:
     """Paths are the wrapper's to open, so that placeholders mean the same everywhere."""
     value, wanted = MOVED[name]
     home = _template.home_directory()
-    before = spec(cwd="/work", native={"drmaa": {name: value}})
+    before = spec(cwd="/run", native={"drmaa": {name: value}})
     after = _template.as_specified("drmaa", before)
 
     for field, text in wanted.items():

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from attrs import frozen
 
@@ -15,6 +15,7 @@ from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._values import to_seconds
 
 Json = dict[str, Any]
+G = TypeVar("G", bound="Pool | Job")
 _DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -90,47 +91,48 @@ def _moved(known: Json, state: str | None, columns: Json) -> Json:
     return {**columns, "modified_at": now}
 
 
-class Pools:
-    """Read and move pools."""
+class _Groups(Generic[G]):
+    """Read and move what is one row of a table of its own."""
 
-    def __init__(self, database: Database, home: Path, hidden: Hidden) -> None:
+    KIND: type[G]
+    TABLE: ClassVar[str]
+    GONE: ClassVar[str]
+    """The state of one that is deleted: it is still there, and nobody finds it."""
+
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._home = home
-        self._hidden = hidden
 
-    def folder(self, uuid: str) -> Path:
-        """Give the folder of a pool."""
-        return self._home / "pools" / uuid
-
-    def find(self, owner: str, name: str) -> Pool:
-        """Find a user's pool by its uuid or shortname.
+    def find(self, owner: str, name: str) -> G:
+        """Find a user's own by its uuid or shortname.
 
         Raises:
             ApiError: 404.
         """
         row = self._database.first(
-            "SELECT * FROM pools WHERE owner = ? AND (uuid = ? OR shortname = ?) "
-            "AND state <> 'PendingDelete'",
-            owner, name.lower(), name,
+            f"SELECT * FROM {self.TABLE} WHERE owner = ? AND (uuid = ? OR shortname = ?) "
+            "AND state <> ?",
+            owner, name.lower(), name, self.GONE,
         )  # fmt: skip
         if row is None:
-            raise missing("pool", name)
-        return Pool(**_known(row))
+            raise missing(self.KIND.__name__.lower(), name)
+        return self.KIND(**_known(row))
 
-    def get(self, uuid: str) -> Pool | None:
-        """Read a pool, a deleted one too."""
-        row = self._database.first("SELECT * FROM pools WHERE uuid = ?", uuid)
-        return None if row is None else Pool(**_known(row))
+    def get(self, uuid: str) -> G | None:
+        """Read one, a deleted one too."""
+        row = self._database.first(f"SELECT * FROM {self.TABLE} WHERE uuid = ?", uuid)
+        return None if row is None else self.KIND(**_known(row))
 
-    def select(self, condition: str, *values: Any) -> list[Pool]:
-        """List pools."""
-        rows = self._database.read(f"SELECT * FROM pools WHERE {condition}", *values)
-        return [Pool(**_known(row)) for row in rows]
+    def select(self, condition: str, *values: Any) -> list[G]:
+        """List those that meet a condition."""
+        rows = self._database.read(f"SELECT * FROM {self.TABLE} WHERE {condition}", *values)
+        return [self.KIND(**_known(row)) for row in rows]
 
-    def move(self, uuid: str, state: str | None = None, **columns: Any) -> Pool | None:
-        """Change a pool; `facts` is laid over those that are there."""
+    def move(self, uuid: str, state: str | None = None, **columns: Any) -> G | None:
+        """Change one; `facts` and `asked` are laid over those that are there."""
         with self._database.write() as connection:
-            row = connection.execute("SELECT * FROM pools WHERE uuid = ?", (uuid,)).fetchone()
+            row = connection.execute(
+                f"SELECT * FROM {self.TABLE} WHERE uuid = ?", (uuid,)
+            ).fetchone()
             if row is None:
                 return None
             known = _known(row)
@@ -139,13 +141,32 @@ class Pools:
                     columns[name] = json.dumps({**known[name], **columns[name]})
             values = _moved(known, state, columns)
             names = ", ".join(f"{name} = ?" for name in values)
-            connection.execute(f"UPDATE pools SET {names} WHERE uuid = ?", (*values.values(), uuid))
+            connection.execute(
+                f"UPDATE {self.TABLE} SET {names} WHERE uuid = ?", (*values.values(), uuid)
+            )
         return self.get(uuid)
 
     def forget(self, uuid: str) -> None:
-        """Take a pool out of the database."""
+        """Take one out of the database."""
         with self._database.write() as connection:
-            connection.execute("DELETE FROM pools WHERE uuid = ?", (uuid,))
+            connection.execute(f"DELETE FROM {self.TABLE} WHERE uuid = ?", (uuid,))
+
+
+class Pools(_Groups[Pool]):
+    """Read and move pools."""
+
+    KIND = Pool
+    TABLE = "pools"
+    GONE = "PendingDelete"
+
+    def __init__(self, database: Database, home: Path, hidden: Hidden) -> None:
+        super().__init__(database)
+        self._home = home
+        self._hidden = hidden
+
+    def folder(self, uuid: str) -> Path:
+        """Give the folder of a pool."""
+        return self._home / "pools" / uuid
 
     def constants(self, pool: Pool) -> dict[str, str]:
         """Give the constants of a pool, the write-only ones too."""
@@ -214,47 +235,12 @@ def _matches(period: Json, at: float) -> bool:
     return str(period.get("startTimeUtc", "")) <= clock < str(period.get("endTimeUtc", "99"))
 
 
-class Jobs:
+class Jobs(_Groups[Job]):
     """Read and move jobs."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def find(self, owner: str, name: str) -> Job:
-        """Find a user's job by its uuid or shortname.
-
-        Raises:
-            ApiError: 404.
-        """
-        row = self._database.first(
-            "SELECT * FROM jobs WHERE owner = ? AND (uuid = ? OR shortname = ?) "
-            "AND state <> 'Deleting'",
-            owner, name.lower(), name,
-        )  # fmt: skip
-        if row is None:
-            raise missing("job", name)
-        return Job(**_known(row))
-
-    def get(self, uuid: str) -> Job | None:
-        """Read a job, a deleted one too."""
-        row = self._database.first("SELECT * FROM jobs WHERE uuid = ?", uuid)
-        return None if row is None else Job(**_known(row))
-
-    def select(self, condition: str, *values: Any) -> list[Job]:
-        """List jobs."""
-        rows = self._database.read(f"SELECT * FROM jobs WHERE {condition}", *values)
-        return [Job(**_known(row)) for row in rows]
-
-    def move(self, uuid: str, state: str | None = None, **columns: Any) -> Job | None:
-        """Change a job."""
-        with self._database.write() as connection:
-            row = connection.execute("SELECT * FROM jobs WHERE uuid = ?", (uuid,)).fetchone()
-            if row is None:
-                return None
-            values = _moved(_known(row), state, columns)
-            names = ", ".join(f"{name} = ?" for name in values)
-            connection.execute(f"UPDATE jobs SET {names} WHERE uuid = ?", (*values.values(), uuid))
-        return self.get(uuid)
+    KIND = Job
+    TABLE = "jobs"
+    GONE = "Deleting"
 
     def unfinished(self, uuid: str) -> list[str]:
         """List the tasks of a job that have not ended."""
@@ -272,5 +258,4 @@ class Jobs:
             life_s = to_seconds(job.asked.get("completionTimeToLive") or "00:00:00", "")
             self.move(uuid, "Completed", due_at=time.time() + life_s if life_s else None)
         elif job.state == "Deleting":
-            with self._database.write() as connection:
-                connection.execute("DELETE FROM jobs WHERE uuid = ?", (uuid,))
+            self.forget(uuid)
