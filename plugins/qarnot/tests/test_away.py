@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -265,7 +266,9 @@ def test_the_cloud_waits_for_other_jobs(away: Any) -> None:
 @pytest.mark.parametrize("way", ["terminate", "delete"])
 def test_a_job_of_the_cloud_is_ended(away: Any, way: str) -> None:
     """Its tasks end as cancelled."""
-    job = away.submit("sleep", "60", native={"qarnot": {"job": {"name": f"ended-{way}"}}})
+    # A name of this run's own: a job that has ended takes no more tasks.
+    name = f"ended-{way}-{time.monotonic_ns()}"
+    job = away.submit("sleep", "60", native={"qarnot": {"job": {"name": name}}})
     away.until("running", lambda: job.refresh().state is State.RUNNING)
     whole = job_of(away.session, job)
     if way == "terminate":

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 
-from drover.models import Phase, Reason, Started
+from drover.models import EndReport, Phase, Reason, Source, Started
 from drover_qarnot._book import Member
-from drover_qarnot._observing import phase_of, read_instance, unrecorded_end
+from drover_qarnot._observing import (
+    phase_of,
+    read_instance,
+    reason_beside,
+    unrecorded_end,
+)
 from drover_qarnot._states import (
     FINAL,
     INSTANCE_ENDS,
@@ -106,6 +111,27 @@ def test_an_end_without_a_record_is_the_cloud_s_word(
     end = unrecorded_end(read_instance(ended, 0, alone=True), member(), "u.0", 5.0, unrun=False)
 
     assert (end.reason, end.exit_code, end.started) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "record", "ending", "expected"),
+    [
+        ("Cancelled", {"signal": 15}, None, Reason.CANCELLED),
+        ("Cancelled", {"exit_code": 0}, None, None),
+        ("Cancelled", {"signal": 15, "reason": Reason.WALL_TIME}, None, Reason.WALL_TIME),
+        ("Failure", {"signal": 15}, None, None),
+        ("PendingCancel", {"signal": 15}, None, Reason.CANCELLED),
+        ("Failure", {"signal": 15}, {"why": "cancel"}, Reason.CANCELLED),
+    ],
+)
+def test_a_signal_of_the_cloud_s_own_is_a_cancel(
+    state: str, record: dict[str, Any], ending: dict[str, str] | None, expected: Reason | None
+) -> None:
+    """Somebody ended the task at the cloud; that its record was saved makes it no failure."""
+    report = EndReport(source=Source.EXIT_RECORD, at=5.0, **record)
+    seen = read_instance(task(state=state), 0, alone=True)
+
+    assert reason_beside(report, member(ending=ending), seen) is expected
 
 
 def test_waiting_in_vain_is_no_cancel() -> None:

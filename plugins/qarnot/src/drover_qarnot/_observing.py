@@ -26,6 +26,8 @@ from drover_qarnot._cloud import Cloud, RefusedError
 from drover_qarnot._names import native_id_of
 from drover_qarnot._states import FINAL, INSTANCE_PHASES, TASK_STATES
 
+CANCELS: Final = frozenset({"Cancelled", "PendingCancel"})
+"""The cloud's words for a task that somebody has ended."""
 RECORDS: Final = ("claim.", "start.", "exit.", "unrun.", "out.json")
 """Beginnings of the names of what is kept here of an instance."""
 
@@ -169,7 +171,7 @@ class Observing:
         if record is not None:
             start = read_start_record(folder)
             row = evolve(row, phase=Phase.ENDED, started_at=start.at if start else None)
-            reason = _ended_by(member) or record.reason
+            reason = reason_beside(record, member, seen)
             record = evolve(record, native_id=native_id)
             told = evolve(record, source=Source.SERVER, reason=reason)
             return [
@@ -210,8 +212,12 @@ def _is_record(name: str) -> bool:
     return "/" not in name and name.startswith(RECORDS)
 
 
-def _ended_by(member: Member) -> Reason | None:
-    return Reason.CANCELLED if member.ending is not None else None
+def reason_beside(record: EndReport, member: Member, seen: Instance) -> Reason | None:
+    """Say why an instance ended of which there is a record: a signal may have been the cloud's."""
+    is_killed = record.reason is None and record.signal is not None
+    if member.ending is not None or (is_killed and CANCELS & {seen.end, seen.state}):
+        return Reason.CANCELLED
+    return record.reason
 
 
 def is_stopped(requests: Sequence[Mapping[str, Any]]) -> bool:
