@@ -27,6 +27,7 @@ from drover.errors import (
     UnknownJobError,
     UnsupportedFieldError,
 )
+from drover.session import _session
 
 Submit = Callable[..., Job]
 
@@ -72,6 +73,20 @@ def test_submit_many_gives_handles_in_order(session: Session, hand: Hand) -> Non
     done, _ = session.wait(made, WAIT_S)
     assert {State.SUCCEEDED: 51} == session.counts()
     assert 51 == len(done)
+
+
+def test_an_engine_may_begin_while_the_rest_is_stored(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told of the first few when they are durable, and of more and more."""
+    stored: list[int] = []
+    monkeypatch.setattr(_session, "FIRST_PIECE", 2)
+    monkeypatch.setattr(_session, "PIECE", 10)
+    monkeypatch.setattr(session, "_ring", lambda: stored.append(len(session.jobs())) or True)
+
+    session.submit_many([JobSpec(argv=["x"]) for _ in range(25)])
+
+    assert stored == [2, 10, 20, 25]
 
 
 def test_submit_many_stores_nothing_if_one_is_wrong(session: Session) -> None:

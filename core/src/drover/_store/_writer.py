@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drover import machine
+from drover._store import _rows
 from drover._store._agenda import agenda
 from drover._store._drafts import Batch
 from drover._store._reader import Reader, as_sql
@@ -30,8 +31,10 @@ class Writer:
     def append_all(self, rows: Iterable[tuple[int, Event]]) -> None:
         """Add facts to the journal, in order."""
         epoch = self._epoch
-        self._sql.executemany(
-            "INSERT INTO journal (n, epoch, at, name, data) VALUES (?, ?, ?, ?, ?)",
+        _rows.insert(
+            self._sql,
+            "INSERT INTO journal (n, epoch, at, name, data) VALUES ",
+            "(?, ?, ?, ?, ?)",
             [(n, epoch, event.at, type(event).__name__, encode_event(event)) for n, event in rows],
         )
 
@@ -79,16 +82,10 @@ class Writer:
         last_seq = self._sql.execute(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)"
         ).fetchone()[0]
-        fact = f"? + {last_seq}, ? + {last_n}, {self._epoch}"
-        self._sql.executemany(
-            f"INSERT INTO journal VALUES ({fact}, ?, 'Submitted', ?)",  # noqa: S608 - numbers
-            batch.facts,
-        )
-        job = f"? + {last_n}, ?, ? + {last_seq}"
-        self._sql.executemany(
-            f"INSERT INTO jobs VALUES ({job}, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - numbers
-            batch.jobs,
-        )
+        fact = f"(? + {last_seq}, ? + {last_n}, {self._epoch}, ?, 'Submitted', ?)"
+        _rows.insert(self._sql, "INSERT INTO journal VALUES ", fact, batch.facts)
+        job = f"(? + {last_n}, ?, ? + {last_seq}, NULL, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        _rows.insert(self._sql, "INSERT INTO jobs VALUES ", job, batch.jobs)
         for (first, job_id, number, *columns), event in batch.arrays:
             self._insert_array(event, job_id, first + last_n, number + last_seq, columns)
         for n, job_id, event in batch.marked:
@@ -102,12 +99,14 @@ class Writer:
         self._sql.execute(
             "INSERT INTO arrays VALUES (?, ?, ?, ?)", (array_id, first, len(indices), seq)
         )
-        self._sql.executemany(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
+        _rows.insert(
+            self._sql,
+            "INSERT INTO jobs VALUES ",
+            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
                 (first + k, f"{array_id}.{index}", seq, array_id, index, *columns)
                 for k, index in enumerate(indices)
-            ),
+            ],
         )
 
     def _last_n(self) -> int:

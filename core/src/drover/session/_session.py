@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -51,8 +52,10 @@ if TYPE_CHECKING:
     from drover.session._aio import AsyncSession
 
 EngineMode = Literal["auto", "inline", "none"]
+FIRST_PIECE: Final = 256
+"""Jobs in the first transaction of `submit_many`: an engine works on them while it stores more."""
 PIECE: Final = 20_000
-"""Jobs in one transaction of `submit_many`: others may write in between."""
+"""Jobs in one transaction at most, each four times the one before: others write in between."""
 
 
 class Session:
@@ -164,8 +167,11 @@ class Session:
         with self.store.read() as reader:
             checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
         out: list[Job | JobArray] = []
-        for start in range(0, len(checked), PIECE):
-            piece = checked[start : start + PIECE]
+        rest, size = iter(checked), FIRST_PIECE
+        while piece := list(islice(rest, size)):
+            if out:
+                self._ring()
+            size = min(4 * size, PIECE)
             batch = self.store.prepare((submission.draft(spec, None, now) for spec in piece), now)
             with self.store.write() as (writer, _):
                 writer.insert(batch)
@@ -451,12 +457,14 @@ class Session:
         Raises:
             EngineUnavailableError: None could be started. What was stored stays stored.
         """
-        with self._lock:
-            heard = self._rope.ring()
-        if not heard and self._mode == "auto":
+        if not self._ring() and self._mode == "auto":
             _engine.ensure(self.store, self.config.project)
-            with self._lock:
-                self._rope.ring()
+            self._ring()
+
+    def _ring(self) -> bool:
+        """Tell the engine that there is something new, if one works."""
+        with self._lock:
+            return self._rope.ring()
 
     def care(self) -> None:
         """See to it that an engine works while somebody waits."""
