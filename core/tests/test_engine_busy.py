@@ -158,3 +158,24 @@ def test_who_was_put_off_and_asks_no_more_keeps_nobody_awake() -> None:
     one.begin_round()
 
     assert one.wake_at() is None
+
+
+def test_it_drains_when_nothing_waits_for_its_turn(tmp_path: Path) -> None:
+    """Jobs that run are no reason to let others' ends wait."""
+    cluster = SimulatedCluster(claim=Claim.SERVER_KEY, auto=False)
+    capabilities = evolve(default_capabilities(Claim.SERVER_KEY), push=True, window=4)
+    driver = EngineDriver(tmp_path / "home", cluster, capabilities=capabilities)
+    engine = driver.start()
+    engine.load("simulated")
+    jobs = submit(driver, 6)
+    driver.settle()
+
+    assert not engine.is_draining
+
+    for job in jobs[:2]:
+        cluster.finish(job.record.token)
+    driver.settle()
+
+    assert engine.is_draining
+    assert {State.SUCCEEDED: 2, State.QUEUED: 4} == driver.session.counts()
+    driver.close()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from drover._engine import _loop
-from drover._engine._loop import EngineLoop
+from drover._engine._loop import EngineLoop, gather_s
 from drover._store import Store
 from drover.config import Config
 from drover.errors import StoreUnusableError
@@ -32,3 +32,20 @@ def test_a_disk_that_is_full_does_not_end_the_engine(
     assert loop.run()
     assert ([], True) == (failures, store.lease().released)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("took_s", "is_draining", "expected"),
+    [
+        (0.001, False, 0.02),
+        (0.01, False, 0.03),
+        (1.0, False, 0.05),
+        (0.001, True, 0.005),
+        (1.0, True, 0.005),
+    ],
+)
+def test_rounds_leave_a_busy_machine_room(
+    took_s: float, *, is_draining: bool, expected: float
+) -> None:
+    """News gather while there is more to do; somebody may wait for the last of it."""
+    assert pytest.approx(expected) == gather_s(took_s, is_draining=is_draining)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from session_hand import WAIT_S, Hand
+from session_hand import WAIT_S, Hand, poll
 
 from drover import (
     Array,
@@ -14,6 +14,7 @@ from drover import (
     Job,
     JobArray,
     JobFailed,
+    JobSpec,
     Session,
     State,
     WaitTimeoutError,
@@ -21,7 +22,8 @@ from drover import (
 from drover.errors import (
     UnknownJobError,
 )
-from drover.session._waiting import Waiter
+from drover.session._waiting import MANY, Waiter
+from drover.session._watch import Watch
 
 Submit = Callable[..., Job]
 
@@ -168,3 +170,24 @@ def test_a_job_that_was_purged_is_not_waited_for(
 
     assert [job.id] == waiter.take_ended()
     assert waiter.pending
+
+
+def test_the_last_ends_are_told_without_a_rest(
+    session: Session, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """News gather while many are left; after the last there are none to gather."""
+    specs = [JobSpec(argv=["x"])] * (MANY + 6)
+    jobs = [job for job in session.submit_many(specs) if isinstance(job, Job)]
+    poll(lambda: len(hand.attempts) == len(jobs))
+    rests: list[int] = []
+
+    def end_all(*_: object) -> None:
+        for job in jobs:
+            hand.end(job)
+        poll(lambda: session.counts() == {State.SUCCEEDED: len(jobs)})
+
+    monkeypatch.setattr(Watch, "rest", lambda: rests.append(1))
+    monkeypatch.setattr(Watch, "wait", end_all)
+
+    assert (jobs, []) == session.wait(jobs, WAIT_S)
+    assert rests == []

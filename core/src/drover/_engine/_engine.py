@@ -92,6 +92,7 @@ class Engine:
         self._renew_at = store.clock.monotonic() + RENEW_S
         self._begun = False
         self._more = True
+        self.is_draining = False  # Nothing waits to be handed over.
         self.now = 0.0
         self.tick = 0.0
         self.reader: Reader
@@ -219,13 +220,9 @@ class Engine:
             for n in checks:
                 if n in self.desk.jobs:
                     job = self.desk.jobs[n]
+                    is_left = self._leaves_dependencies(job)
                     _dependencies.judge_all(
-                        self.desk,
-                        self.reader,
-                        self.writer,
-                        job,
-                        self.now,
-                        is_left=self._leaves_dependencies(job),
+                        self.desk, self.reader, self.writer, job, self.now, is_left=is_left
                     )
             self._do_touched()
         self._written += written
@@ -257,7 +254,9 @@ class Engine:
 
     def _backends_wanted(self) -> list[str]:
         placed = {self.desk.jobs[n].backend for n in self.desk.touched if n in self.desk.jobs}
-        return sorted(placed | set(self.reader.backends_with_turns()))
+        turns = self.reader.backends_with_turns()
+        self.is_draining = not turns
+        return sorted(placed.union(turns))
 
     # Handing over
 

@@ -25,8 +25,17 @@ LONGEST_GATHER_S: Final = 0.05
 """Between the beginnings of two rounds then: three times as long as a round takes, so that on a
 machine that is slow or busy it is not the rounds that make it so.
 """
+LAST_GATHER_S: Final = 0.005
+"""The same while nothing waits to be handed over: somebody may wait for the last ends."""
 TROUBLE_S: Final = 1.0
 """Pause before the next round after one that could not be written (a full disk)."""
+
+
+def gather_s(took_s: float, *, is_draining: bool) -> float:
+    """Say how long after the beginning of a round the next may begin, while much is under way."""
+    if is_draining:
+        return LAST_GATHER_S
+    return min(LONGEST_GATHER_S, max(GATHER_S, 3 * took_s))
 
 
 class EngineBell(Protocol):
@@ -159,8 +168,8 @@ class EngineLoop:
             took = time.monotonic() - begun
             bell.wait(wait_s)
             if engine.live > MANY:  # A round costs as much as five jobs.
-                gather_s = min(LONGEST_GATHER_S, max(GATHER_S, 3 * took))
-                bell.rest(begun + gather_s - time.monotonic())
+                pause_s = gather_s(took, is_draining=engine.is_draining)
+                bell.rest(begun + pause_s - time.monotonic())
             if not self._store.is_there():
                 _log.error("the store is gone, leaving")
                 return

@@ -93,14 +93,14 @@ class Waiter:
                     return
                 if not self.look():
                     watch.wait(deadline)
-                    if len(self._by_n) > MANY:
-                        watch.rest()
                     self.look()
                 ended = self.take_ended()
                 if ended:
                     yield ended
                     if until_any:
                         return
+                if len(self._by_n) > MANY:
+                    watch.rest()
         finally:
             watch.close()
 
