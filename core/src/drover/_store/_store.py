@@ -32,6 +32,8 @@ from drover.errors import StoreReadOnlyError, StoreUnusableError, StoreVersionEr
 from drover.hookspecs import Clock
 
 BUSY_LOOK_S: Final = 0.01
+CACHE_KIB: Final = 16384
+"""Of pages that a process keeps: work is where the store grows, and more of them gain nothing."""
 BUSY_S: Final = 60.0
 """How long a writer waits for the others. Two hundred clients that each commit in 5 ms need 1 s."""
 
@@ -292,7 +294,7 @@ def _connected(database: Path, mode: str, *pragmas: str) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        for pragma in (*pragmas, "cache_size = -65536", "temp_store = MEMORY"):
+        for pragma in (*pragmas, f"cache_size = -{CACHE_KIB}", "temp_store = MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
