@@ -1,6 +1,10 @@
 """A record is believed only if it is whole and ours."""
 
 import json
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ from drover.commandline import (
     read_exit_record,
     read_start_record,
     read_unrun_records,
+    wrapper_argv,
 )
 from drover.commandline.processes import ProcessId
 from drover.models import Chunk, Stream
@@ -143,3 +148,21 @@ def test_the_wrapper_is_installed_once(tmp_path: Path) -> None:
     assert first.stat().st_ino == before
     first.write_text("old")
     assert install_wrapper(tmp_path / "bin").read_text() != "old"
+
+
+@pytest.mark.parametrize("name", ["bin", "a 'b' $c", "b\udcffn"])
+def test_an_installed_wrapper_is_compiled_once(node: Any, tmp_path: Path, name: str) -> None:
+    """Compiling it takes longer than all it does; what is kept of it is for its user alone."""
+    program = install_wrapper(tmp_path / name)
+    node.write("true")
+
+    umask = os.umask(0)
+    try:
+        done = subprocess.run(wrapper_argv(node.folder, "7", program=program), check=False)
+    finally:
+        os.umask(umask)
+    (kept,) = (program.parent / "__pycache__").iterdir()
+
+    assert (0, f"wrapper.{sys.implementation.cache_tag}.pyc") == (done.returncode, kept.name)
+    assert 0o700 == stat.S_IMODE(kept.parent.stat().st_mode)
+    assert 0 == kept.stat().st_mode & 0o022

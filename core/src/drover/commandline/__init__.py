@@ -37,6 +37,7 @@ from drover.commandline.tasks import (
     output_path,
     read_chunk,
     wrapper_argv,
+    wrapper_start,
     write_task,
 )
 from drover.commandline.wrapper import KILLER
@@ -75,6 +76,7 @@ __all__ = [
     "read_start_record",
     "read_unrun_records",
     "wrapper_argv",
+    "wrapper_start",
     "write_json",
     "write_task",
 ]

@@ -19,7 +19,13 @@ from drover.commandline.news import NewsReader
 from drover.commandline.scheduler import Known, Scheduler, Submission
 from drover.commandline.staging import stage
 from drover.commandline.talking import converse
-from drover.commandline.tasks import install_wrapper, output_path, read_chunk
+from drover.commandline.tasks import (
+    WRAPPER,
+    install_wrapper,
+    output_path,
+    read_chunk,
+    wrapper_start,
+)
 from drover.commandline.tokens import attempt_path, attempt_paths
 from drover.commandline.wrapper import CANCEL
 from drover.errors import DroverError, UnreachableError
@@ -276,7 +282,7 @@ class CommandLineBackend:
         speech = self.scheduler
         python = str(self.context.config.get("python", sys.executable))
         argv = [
-            python, "-I", "-S", str(wrapper or self.folder / "wrapper.py"), "--of", str(tasks),
+            *wrapper_start(wrapper or self.folder / WRAPPER.name, python), "--of", str(tasks),
             speech.element_index if is_array else "0",
             speech.element_id if is_array else speech.native_id,
             speech.restart,

@@ -1,7 +1,7 @@
 """Run one attempt's command on a compute node: claim it, run it, record its end.
 
-    python -I -S wrapper.py FOLDER NATIVE_ID [RESTART]
-    python -I -S wrapper.py --of LIST INDEX NATIVE_ID [RESTART]
+    wrapper.py FOLDER NATIVE_ID [RESTART]
+    wrapper.py --of LIST INDEX NATIVE_ID [RESTART]
 
 FOLDER is the attempt's own folder and holds `task.json`. LIST is a file of many tasks, one a line
 after its head, from which INDEX chooses: an array of a scheduler is one list. INDEX, NATIVE_ID
@@ -30,7 +30,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -252,7 +251,7 @@ def start_entry(native_id: str, restart: int) -> Json:
         "native_id": native_id,
         "restart": restart,
         "at": time.time(),
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "process": identify(os.getpid()),
     }
 
@@ -820,7 +819,7 @@ def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", native_id)[:100]
     record = {
         "version": VERSION, "native_id": native_id, "restart": restart, "why": why,
-        "at": time.time(), "host": socket.gethostname(),
+        "at": time.time(), "host": os.uname().nodename,
     }  # fmt: skip
     # A missing folder is one of the reasons to be here.
     with contextlib.suppress(OSError):
