@@ -109,8 +109,8 @@ def section(rounds: Sequence[Round]) -> str:
     rows = [
         *_pair(rounds, "handed over by {} calls of `runJob`", "bare_one_handed", "one_handed"),
         *_pair(rounds, "{} handed over as bulk jobs", "bare_bulk_handed", "bulk_handed"),
-        *_pair(rounds, "{} jobs of two seconds, one by one", "bare_one", "one"),
-        *_pair(rounds, "{} jobs of two seconds, as bulk jobs", "bare_bulk", "bulk"),
+        *_pair(rounds, "{} jobs of 2.0 to 2.9 s, one by one", "bare_one", "one"),
+        *_pair(rounds, "{} jobs of 2.0 to 2.9 s, as bulk jobs", "bare_bulk", "bulk"),
         *_status(first),
         *_memory(first),
         *_latency("bare, from a job's end to `wait`", rounds, "bare_latency"),

@@ -96,14 +96,28 @@ def bare_handed(submit: Callable[[Any, Any, int], list[str]]) -> Callable[[Task]
     return measure
 
 
-def bare_run(submit: Callable[[Any, Any, int], list[str]]) -> Callable[[Task], Answer]:
+def nap(task: Task, number: str) -> str:
+    """Sleep for a time of the job's own: Grid Engine looks once a second, and that jobs of one
+    length end just before or just after it would be all that is measured.
+    """
+    return f"sleep {int(task.seconds)}.$(({number} % 10))"
+
+
+def naps_one_by_one(session: Any, task: Task) -> list[str]:
+    return [session.runJob(template(session, nap(task, str(n)))) for n in range(task.jobs)]
+
+
+def naps_in_bulk(session: Any, task: Task) -> list[str]:
+    return in_bulk(session, template(session, nap(task, "SGE_TASK_ID")), task.jobs)
+
+
+def bare_run(submit: Callable[[Any, Task], list[str]]) -> Callable[[Task], Answer]:
     """Run jobs by the library, and ask how each ended."""
 
     def measure(task: Task) -> Answer:
         with library() as session:
-            made = template(session, f"sleep {task.seconds}")
             began = time.perf_counter()
-            ids = submit(session, made, task.jobs)
+            ids = submit(session, task)
             infos = [session.wait(one, int(LONG_S)) for one in ids]
             seconds = time.perf_counter() - began
             assert {0} == {info.exitStatus for info in infos}
@@ -146,9 +160,10 @@ def run(
 
     def measure(task: Task) -> Answer:
         with store(task) as session:
-            spec = drover.JobSpec(argv=("/bin/sh", "-c", f"sleep {task.seconds}"))
+            naps = [nap(task, str(n)) for n in range(task.jobs)]
+            specs = [drover.JobSpec(argv=("/bin/sh", "-c", script)) for script in naps]
             began = time.perf_counter()
-            jobs = submit(session, [spec] * task.jobs)
+            jobs = submit(session, specs)
             session.wait(jobs, LONG_S)
             seconds = time.perf_counter() - began
             assert {0} == {job.outcome.exit_code for job in jobs}
@@ -302,8 +317,8 @@ if __name__ == "__main__":
         bare_bulk_handed=bare_handed(in_bulk),
         one_handed=handed(called),
         bulk_handed=handed(at_once),
-        bare_one=bare_run(one_by_one),
-        bare_bulk=bare_run(in_bulk),
+        bare_one=bare_run(naps_one_by_one),
+        bare_bulk=bare_run(naps_in_bulk),
         one=run(called),
         bulk=run(at_once),
         bare_status=bare_status,
