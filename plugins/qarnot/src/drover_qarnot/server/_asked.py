@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
-from drover_qarnot.server._config import Limits
+from drover_qarnot.server._config import PROGRESS, Limits
 from drover_qarnot.server._errors import ApiError, invalid
 from drover_qarnot.server._reading import Scalar
 from drover_qarnot.server._values import NO_SPAN, to_instances, to_seconds
@@ -289,6 +289,8 @@ def check_constants(constants: list[Constant], most: int) -> None:
             raise invalid("constants", f"{one.key[:80]!r}: letters, digits, '_', '.' and '-'")
         if len(one.value) > MOST_TEXT:
             raise invalid("constants", f"{one.key}: at most {MOST_TEXT} characters")
+        if one.key in PROGRESS:
+            check_pattern(f"constants.{one.key}", one.value)
 
 
 def check_task(asked: TaskAsked, limits: Limits) -> None:

@@ -22,6 +22,7 @@ from drover_qarnot.server._pool_steps import MARK as POOL
 from drover_qarnot.server._pool_steps import PoolSteps
 from drover_qarnot.server._records import Task, Tasks, error
 from drover_qarnot.server._renewing import renew_instances
+from drover_qarnot.server._running import Running
 from drover_qarnot.server._snapshots import Snapshots
 from drover_qarnot.server._steps import Steps
 from drover_qarnot.server._supervisor import Supervisor
@@ -75,7 +76,8 @@ class Cloud:
         )  # fmt: skip
         self._renew_later = set[str]()
         self.snapshots: Final = Snapshots(self.tasks, self.steps, self.buckets)
-        self.views: Final = Views(self.tasks, self.pools, self.herd, self.steps, self.gate)
+        running = Running(self.tasks, self.herd, self.steps)
+        self.views: Final = Views(self.tasks, self.pools, self.herd, running)
         self.outputs: Final = Outputs(self.database, settings.limits.output_bytes)
         self.creation: Final = Creation(
             settings=settings, database=self.database, tasks=self.tasks, pools=self.pools,

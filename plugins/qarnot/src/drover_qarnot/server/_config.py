@@ -140,6 +140,9 @@ class Settings:
     """How long the answer to an abort waits for its end."""
 
 
+PROGRESS: Final = ("DOCKER_PROGRESS1", "DOCKER_PROGRESS2", "DOCKER_PROGRESS3")
+"""Constants that are regular expressions, by which progress is read from the output."""
+_PROGRESS: Final = "a regular expression that finds a percentage, or x and y of x/y, in a line"
 _DOCKER: Final = (
     ProfileConstant(name="DOCKER_REPO", value="library/ubuntu", description="not used here"),
     ProfileConstant(name="DOCKER_TAG", value="latest", description="not used here"),
@@ -147,7 +150,7 @@ _DOCKER: Final = (
     ProfileConstant(name="DOCKER_USER", description="not used here"),
     ProfileConstant(name="DOCKER_HOST", description="not used here"),
     ProfileConstant(name="DOCKER_SRV", description="not used here"),
-    ProfileConstant(name="DOCKER_PROGRESS1", description="not used here"),
+    *(ProfileConstant(name=name, description=_PROGRESS) for name in PROGRESS),
     ProfileConstant(name="RESOURCES_PATH", value="/job", description="not used here"),
 )
 _DOCKERS: Final = ("docker-batch", "docker-network", "docker-cluster", "docker-cluster-network")

@@ -1,10 +1,12 @@
 """Instances that have ended: Drover's outcome in the API's words."""
 
+import platform
 from types import SimpleNamespace
 from typing import Any, Final
 
 import drover
 from drover.states import State
+from drover_qarnot.server._processes import cpu_model
 from drover_qarnot.server._records import error
 
 Json = dict[str, Any]
@@ -50,7 +52,7 @@ def body_of(job: drover.Job) -> Json:
         "averageGHz": GHZ,
         "results": None,
         "error": None if state == "Success" else error(CODES.instance, told),
-        "cpuModel": usage.host or "unknown",
+        "cpuModel": cpu_model() if usage.host == platform.node() else "unknown",
         "coreCount": cores,
         "clockRatio": 1.0,
         "specificationKey": "",

@@ -25,11 +25,11 @@ class Outputs:
     def whole(self, folder: Path, stream: str, instance: int | None) -> str:
         """Read what is there: of one instance as it is, of all with its number before each line."""
         if instance is not None:
-            return _text(_read(_file(folder, stream, instance), 0, self._most)[0])
+            return _text(read_from(file_of(folder, stream, instance), 0, self._most)[0])
         parts: list[str] = []
         total = 0
         for one in _present(folder, stream):
-            data, _ = _read(_file(folder, stream, one), 0, self._most)
+            data, _ = read_from(file_of(folder, stream, one), 0, self._most)
             total += len(data)
             if total > MOST_TOTAL:
                 break
@@ -55,7 +55,7 @@ class Outputs:
             total = 0
             for one in chosen:
                 at = offsets.get(str(one), 0)
-                data, start = _read(_file(folder, stream, one), at, self._most)
+                data, start = read_from(file_of(folder, stream, one), at, self._most)
                 if instance is None and not over:
                     data = data[: data.rfind(b"\n") + 1]
                 data = _whole_characters(data)
@@ -74,7 +74,8 @@ class Outputs:
         return "".join(parts)
 
 
-def _file(folder: Path, stream: str, instance: int) -> str:
+def file_of(folder: Path, stream: str, instance: int) -> str:
+    """Name the file of a stream of an instance."""
     return os.path.join(folder, "out", f"{instance}.{stream}")  # noqa: PTH118 - 10,000 of them
 
 
@@ -91,7 +92,7 @@ def _present(folder: Path, stream: str) -> Sequence[int]:
     )
 
 
-def _read(path: str, at: int, most: int) -> tuple[bytes, int]:
+def read_from(path: str, at: int, most: int) -> tuple[bytes, int]:
     """Read from an offset on, the latest *most* bytes; say where they begin."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123

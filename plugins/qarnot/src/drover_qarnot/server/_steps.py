@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from drover_qarnot.server import _layout, _profiles, _results
 from drover_qarnot.server._buckets import Buckets, BucketsError, NoBucketError
 from drover_qarnot.server._config import Profile, Settings
 from drover_qarnot.server._errors import ApiError
-from drover_qarnot.server._gate import Gate
+from drover_qarnot.server._gate import Gate, PoolView
 from drover_qarnot.server._herd import PLACED, RUNNING, Herd
 from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._instances import CODES, body_of, error_of
@@ -140,8 +140,7 @@ class Steps:
         asked = task.request
         pool = self._gate.pool_of(task)
         profile = self._profile(pool.profile if pool else asked.profile or "")
-        hidden = self._hidden.constants(task)
-        constants = _profiles.constants_of(profile, pool.constants if pool else {}, asked, hidden)
+        constants = self._constants(task, profile, pool, self._hidden.constants(task))
         constants |= self._hidden.variables(task)
         folder = self.folder(task.uuid)
         layers = [*([pool.resources] if pool else []), folder / "resources"]
@@ -160,6 +159,19 @@ class Steps:
             ),
             backend=self._backend,
         )
+
+    @staticmethod
+    def _constants(
+        task: Task, profile: Profile, pool: PoolView | None, hidden: Mapping[str, str]
+    ) -> dict[str, str]:
+        return _profiles.constants_of(profile, pool.constants if pool else {}, task.request, hidden)
+
+    def shown_constants(self, task: Task) -> dict[str, str]:
+        """Give what a task's constants are now, without the write-only ones of its own."""
+        pool = self._gate.pool_of(task)
+        name = pool.profile if pool else task.request.profile or ""
+        profile = self._settings.profiles.get(name) or Profile(name=name)
+        return self._constants(task, profile, pool, {})
 
     def _profile(self, name: str) -> Profile:
         try:
@@ -239,10 +251,11 @@ class Steps:
             bodies.append(body)
         self._tasks.keep_instances(task.uuid, bodies, errors, results)
         for body in bodies:
-            shutil.rmtree(self._place_of(task, body["instanceId"]), ignore_errors=True)
+            shutil.rmtree(self.place_of(task, body["instanceId"]), ignore_errors=True)
         return len(bodies)
 
-    def _place_of(self, task: Task, instance: int) -> Path:
+    def place_of(self, task: Task, instance: int) -> Path:
+        """Give the folder of an instance while it runs."""
         return self.folder(task.uuid) / "i" / str(instance)
 
     def _retried(self, task: Task, job: drover.Job) -> bool:
@@ -274,7 +287,7 @@ class Steps:
         current = self._tasks.get(task.uuid)
         if current is None or current.wanted == "delete":
             return []
-        place = self._place_of(task, body["instanceId"])
+        place = self.place_of(task, body["instanceId"])
         return self.send_results(
             task, place, bucket=bucket, prefix=task.asked.get("resultsBucketPrefix"),
             white=task.asked.get("resultsWhitelist"), black=task.asked.get("resultsBlacklist"),

@@ -3,18 +3,15 @@
 import time
 from typing import Any, Final
 
-from drover_qarnot.server._gate import Gate, state_of_dependencies
+from drover_qarnot.server._gate import state_of_dependencies
 from drover_qarnot.server._groups import Job, Pool, Pools, active_policy
 from drover_qarnot.server._herd import Herd
 from drover_qarnot.server._instances import GHZ
 from drover_qarnot.server._records import Task, Tasks
-from drover_qarnot.server._results import manifest_of
-from drover_qarnot.server._steps import Steps
+from drover_qarnot.server._running import Running, info_of
 from drover_qarnot.server._values import instant, span, to_range
 
 Json = dict[str, Any]
-MOST_TOLD: Final = 200
-"""Running instances told one by one."""
 _SCHEDULING: Final = {"flex": "flex", "ondemand": "onDemand", "reserved": "reserved"}
 _ASKED: Final = (
     "constraints", "forcedConstants", "secretsAccessRights", "tags", "snapshotWhitelist",
@@ -43,12 +40,11 @@ def advanced_of(asked: Json) -> list[Json]:
 class Views:
     """Write answers."""
 
-    def __init__(self, tasks: Tasks, pools: Pools, herd: Herd, steps: Steps, gate: Gate) -> None:
+    def __init__(self, tasks: Tasks, pools: Pools, herd: Herd, running: Running) -> None:
         self._tasks = tasks
         self._pools = pools
         self._herd = herd
-        self._steps = steps
-        self._gate = gate
+        self._running = running
 
     def summary(self, task: Task) -> Json:
         """Write a task in short."""
@@ -94,9 +90,9 @@ class Views:
         row = self._tasks.database.first(
             "SELECT count(*) AS n FROM instances WHERE task = ?", task.uuid
         )
-        return round(100.0 * int(row["n"] if row else 0) / task.size, 1)
+        return _percent(int(row["n"] if row else 0), task.size)
 
-    def full(self, task: Task, *, instances: bool = True) -> Json:
+    def full(self, task: Task) -> Json:
         """Write all of a task."""
         asked = task.asked
         snapshot: Json = task.facts.get("snapshot") or {}
@@ -104,8 +100,9 @@ class Views:
         out["resourceBuckets"] = asked.get("resourceBuckets") or []
         out["advancedResourceBuckets"] = advanced_of(asked)
         out["resultBucket"] = asked.get("resultBucket")
-        out["completedInstances"] = self._tasks.instances(task.uuid) if instances else []
-        out["status"] = self.status(task)
+        bodies = self._tasks.instances(task.uuid)
+        out["completedInstances"] = bodies
+        out["status"] = status = self.status(task, bodies)
         out["snapshotInterval"] = snapshot.get("interval", 0)
         if asked.get("resultBucket"):
             # Without a bucket the SDK would follow it to results that are not there.
@@ -115,7 +112,10 @@ class Views:
         out |= {name: asked.get(name) for name in _ASKED}
         kind = (asked.get("schedulingType") or "flex").lower()
         out["schedulingType"] = _SCHEDULING.get(kind, "flex")
-        return out | self.summary(task)
+        out |= self.summary(task)
+        if status is not None:
+            out["progress"] = status["executionProgress"]
+        return out
 
     def _dependencies(self, task: Task) -> Json | None:
         given = task.asked.get("dependencies")
@@ -128,36 +128,43 @@ class Views:
             "state": state,
         }
 
-    def status(self, task: Task) -> Json | None:
-        """Write how far a task is; nothing while nothing is known."""
+    def status(self, task: Task, bodies: list[Json]) -> Json | None:
+        """Write how far a task is; nothing while nothing is known.
+
+        Args:
+            task: Which.
+            bodies: Its instances that have ended.
+        """
         if task.phase in {"waiting", "layout", "placing"}:
             return None
-        ended = self._tasks.ended(task.uuid)
+        ended: dict[str, list[int]] = {}
+        for one in bodies:
+            ended.setdefault(one["state"], []).append(one["instanceId"])
         good, bad, gone = (ended.get(word, []) for word in ("Success", "Failure", "Cancelled"))
-        running = self._running(task)
-        bodies = self._tasks.instances(task.uuid) if task.is_final else []
-        seconds = sum(float(one["execTimeSec"]) for one in bodies)
+        running = self._running.of(task)
+        times = [*bodies, *({**one, "execTimeSec": one["executionTimeSec"]} for one in running)]
+        seconds = sum(float(one["execTimeSec"]) for one in times)
         end = task.ended_at or time.time()
         wall = end - task.created_at
         download = float(task.facts.get("downloadSec", 0.0))
-        upload = (end - task.state_at) if task.state == "UploadingResults" else 0.0
+        upload = _upload_s(task, end)
         return {
             "timestamp": instant(None),
             "lastUpdateTimestamp": instant(time.time()),
             "downloadProgress": 100.0,
-            "executionProgress": self._progress(task),
-            "uploadProgress": 100.0 if task.is_final else 0.0,
+            "executionProgress": _execution(task, len(bodies), running),
+            "uploadProgress": 100.0 if task.is_final else _percent(len(bodies), task.size),
             "instanceCount": len(running),
             "downloadTime": span(download),
             "downloadTimeSec": download,
             "environmentTime": span(0),
             "environmentTimeSec": 0.0,
             "executionTime": span(seconds),
-            "executionTimeSec": seconds,
-            "executionTimeByCpuModel": _by_model(bodies),
-            "executionTimeGhzByCpuModel": _by_ghz(bodies),
+            "executionTimeSec": round(seconds, 3),
+            "executionTimeByCpuModel": _by_model(times),
+            "executionTimeGhzByCpuModel": _by_ghz(times),
             "uploadTime": span(upload),
-            "uploadTimeSec": upload,
+            "uploadTimeSec": round(upload, 3),
             "wallTime": span(wall),
             "wallTimeSec": wall,
             "succeededRange": to_range(good),
@@ -166,29 +173,10 @@ class Views:
             "cancelledRange": to_range(gone),
             "failedOnlyRange": to_range(bad),
             "startedOnceRange": to_range(
-                [*good, *bad, *gone, *(one["instanceId"] for one in running)]
+                {*good, *bad, *gone, *(one["instanceId"] for one in running)}
             ),
-            "runningInstancesInfo": _running_info(running),
+            "runningInstancesInfo": info_of(running),
         }
-
-    def _running(self, task: Task) -> list[Json]:
-        if not task.array_id or task.is_final:
-            return []
-        now = time.time()
-        found = self._herd.running(task.array_id, MOST_TOLD)
-        if not found and "Executing" in task.state:
-            # Between its end and its being taken in an instance still is on its way up.
-            kept = {one for ids in self._tasks.ended(task.uuid).values() for one in ids}
-            jobs = self._herd.session.jobs(array=task.array_id, newest=MOST_TOLD)
-            found = [job for job in jobs if job.array_index not in kept][:1]
-        out: list[Json] = []
-        for job in found:
-            index = int(job.array_index or 0)
-            place = self._steps.folder(task.uuid) / "i" / str(index)
-            ready = manifest_of(place) is not None
-            phase = "upload" if job.state.ends_wait else "execution" if ready else "environment"
-            out.append(_instance_info(index, phase, now - (job.started_at or now), job.attempt))
-        return sorted(out, key=lambda one: one["instanceId"])
 
     def pool(self, pool: Pool) -> Json:
         """Write a pool."""
@@ -245,6 +233,26 @@ class Views:
         }
 
 
+def _percent(part: float, size: int) -> float:
+    return round(100.0 * part / size, 1)
+
+
+def _execution(task: Task, ended: int, running: list[Json]) -> float:
+    """Tell how far a task is: its ended instances, and what the running ones say of themselves."""
+    if task.is_final:
+        return 100.0
+    told = sum(float(one["progress"]) for one in running if one["phase"] == "execution")
+    return min(100.0, _percent(ended + told / 100.0, task.size))
+
+
+def _upload_s(task: Task, end: float) -> float:
+    if task.state == "UploadingResults":
+        return end - task.state_at
+    if task.is_final and task.previous_state == "UploadingResults":
+        return task.state_at - (task.previous_state_at or task.state_at)
+    return 0.0
+
+
 def _by_model(bodies: list[Json]) -> list[Json]:
     times: dict[tuple[str, int], float] = {}
     for one in bodies:
@@ -262,28 +270,3 @@ def _by_ghz(bodies: list[Json]) -> list[Json]:
          "core": one["core"]}
         for one in _by_model(bodies)
     ]  # fmt: skip
-
-
-def _instance_info(index: int, phase: str, seconds: float, attempt: int) -> Json:
-    return {
-        "phase": phase, "instanceId": index, "maxFrequencyGHz": GHZ, "currentFrequencyGHz": GHZ,
-        "cpuUsage": 0.0, "maxMemoryMB": 0.0, "currentMemoryMB": 0.0, "memoryUsage": 0.0,
-        "networkInKbps": 0.0, "networkOutKbps": 0.0, "progress": 0.0,
-        "executionTimeSec": round(seconds, 3), "executionTimeGHz": round(seconds * GHZ, 3),
-        "specificationKey": "", "cpuModel": "unknown", "coreCount": 1,
-        "executionAttemptCount": attempt, "clockRatio": 1.0, "activeForwards": [],
-        "vpnConnections": [],
-    }  # fmt: skip
-
-
-def _running_info(running: list[Json]) -> Json:
-    return {
-        "perRunningInstanceInfo": running, "snapshotResults": [],
-        "timestamp": instant(time.time()), "averageFrequencyGHz": 0.0, "maxFrequencyGHz": 0.0,
-        "minFrequencyGHz": 0.0, "averageMaxFrequencyGHz": 0.0, "averageCpuUsage": 0.0,
-        "clusterPowerIndicator": 1.0, "averageMemoryUsage": 0.0, "averageNetworkInKbps": 0.0,
-        "averageNetworkOutKbps": 0.0, "totalNetworkInKbps": 0.0, "totalNetworkOutKbps": 0.0,
-        "runningCoreCountByCpuModel": [
-            {"model": "unknown", "core": 1, "runningCoreCount": len(running)}
-        ] if running else [],
-    }  # fmt: skip

@@ -150,13 +150,39 @@ def variables_of(plan: Plan, index: str, place: str) -> dict[str, str]:
     }
 
 
-def _streams_to(place: str, index: str) -> None:
+def _streams_to(place: str, index: str) -> list[int]:
+    """Write to the instance's files from here on.
+
+    Returns:
+        What is in them already, in bytes.
+    """
+    sizes: list[int] = []
     for stream, number in (("stdout", 1), ("stderr", 2)):
         path = os.path.join(place, "out", f"{index}.{stream}")
         # Appended to: a second attempt goes on where the first ended.
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        sizes.append(os.fstat(handle).st_size)
         os.dup2(handle, number)
         os.close(handle)
+    return sizes
+
+
+def _sign(path: str, sizes: list[int]) -> None:
+    """Write down which process this is, and where its output begins, for who watches it.
+
+    Source: proc(5), field 22 of /proc/PID/stat, in ticks since boot. Without /proc: nothing.
+    """
+    try:
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            boot = file.read().strip().decode()
+        with open("/proc/self/stat", "rb") as file:
+            ticks = int(file.read().rpartition(b")")[2].split()[19])
+    except OSError:
+        boot, ticks = "-", 0
+    line = f"{boot} {os.getpid()} {ticks} {sizes[0]} {sizes[1]}\n".encode()
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(handle, line)
+    os.close(handle)
 
 
 def main(folder: str) -> int:
@@ -165,7 +191,7 @@ def main(folder: str) -> int:
     index = str(int(os.environ["DROVER_ARRAY_INDEX"]))
     with open(os.path.join(folder, "plan"), "rb") as file:
         plan = read_plan(file.read())
-    _streams_to(folder, index)
+    sizes = _streams_to(folder, index)
     place = os.path.join(folder, "i", index)
     # What an earlier attempt left must not look like this one's work.
     if os.path.lexists(place):
@@ -180,6 +206,7 @@ def main(folder: str) -> int:
         _note(os.path.join(place, "manifest.json"), manifest)
         variables = variables_of(plan, index, place)
         words = command_of(plan, variables)
+        _sign(os.path.join(place, "process"), sizes)
     except (OSError, ValueError) as exc:
         sys.stderr.write(f"the instance could not be made ready: {exc}\n")
         return NOT_RUN
