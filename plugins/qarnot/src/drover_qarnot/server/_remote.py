@@ -4,8 +4,10 @@ The server speaks to it as the user does: the access key is the email, the secre
 the endpoint itself keeps users apart; its accounts are made there, by who runs it.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,9 @@ _FAULTS: Final[tuple[type[Exception], ...]] = (
     _errors.ClientError,
     _errors.BotoCoreError,
 )
+_log: Final = logging.getLogger("drover.qarnot.buckets")
+IN_PARTS: Final = 8 << 20
+"""From how many bytes on boto3 uploads in parts."""
 _GONE: Final = frozenset({"NoSuchBucket", "404", "NotFound"})
 _LASTING: Final = frozenset(
     {
@@ -97,12 +102,15 @@ class RemoteBuckets:
 
     def send(self, owner: str, bucket: str, key: str, path: Path) -> None:
         """Upload a file; in parts where it is large, of which nothing is seen before the last."""
+        client, started = self._client(owner), datetime.now(UTC)
         try:
             # Not `upload_file`: it hides what the endpoint has answered.
             with path.open("rb") as file:
-                self._client(owner).upload_fileobj(file, bucket, key)
+                client.upload_fileobj(file, bucket, key)
         except _FAULTS as exc:
             raise _error(exc, bucket) from exc
+        if path.stat().st_size >= IN_PARTS:
+            _sweep(client, bucket, key, started)
 
     def usage(self, owner: str) -> tuple[int, int]:
         """Count buckets; bytes would take a listing of all, and are not told."""
@@ -111,6 +119,17 @@ class RemoteBuckets:
         except _FAULTS:
             # Not worth failing `/info`, without which no client starts.
             return 0, 0
+
+
+def _sweep(client: Any, bucket: str, key: str, before: datetime) -> None:
+    """Give up earlier uploads of an object that is whole now: nobody else would ever do so."""
+    try:
+        found = client.list_multipart_uploads(Bucket=bucket, Prefix=key)
+        for one in found.get("Uploads", ()):
+            if one["Key"] == key and one["Initiated"] < before:
+                client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=one["UploadId"])
+    except _FAULTS as exc:
+        _log.warning("parts of an upload that was cut off may be left in %r: %s", bucket, exc)
 
 
 def _error(exc: BaseException, bucket: str) -> BucketsError:
