@@ -52,8 +52,9 @@ def until(what: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 class Server:
     """A server that can be killed and started again."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *options: str) -> None:
         self.home = home
+        self._options = options
         self.facts: dict[str, Any] = {}
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +63,7 @@ class Server:
     def start(self) -> None:
         command = [
             sys.executable, "-m", "drover", "serve", "qarnot", "--home", str(self.home),
-            "--port", str(self.port), "--json",
+            "--port", str(self.port), "--json", *self._options,
         ]  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if not k.startswith("QARNOT_")}
         self._process = subprocess.Popen(
@@ -109,11 +110,11 @@ class Server:
         return done.stdout.strip()
 
 
-def make_server(settings: str = SETTINGS) -> Server:
+def make_server(settings: str = SETTINGS, *options: str) -> Server:
     home = Path(tempfile.mkdtemp(prefix="dq-")) / "home"
     home.mkdir()
     (home / "qarnot.toml").write_text(settings, encoding="utf-8")
-    return Server(home)
+    return Server(home, *options)
 
 
 def clean(server: Server) -> None:
