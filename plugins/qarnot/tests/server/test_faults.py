@@ -17,6 +17,7 @@ from qarnot.exceptions import QarnotGenericException
 from drover_qarnot.server._buckets import NoBuckets
 from drover_qarnot.server._config import Limits, Settings, default_profiles
 from drover_qarnot.server._creating import Creation
+from drover_qarnot.server._credits import Purse
 from drover_qarnot.server._errors import ApiError
 from drover_qarnot.server._groups import Jobs, Pools
 from drover_qarnot.server._hidden import Hidden
@@ -142,6 +143,7 @@ def creation(tmp_path: Path) -> Iterator[Creation]:
         jobs=Jobs(database),
         hidden=hidden,
         buckets=NoBuckets(),
+        purse=Purse(None, database),
     )
     database.close()
 

@@ -205,34 +205,34 @@ def list_secrets(cloud: Cloud, call: Call) -> Any:
     return {"keys": cloud.hidden.level(call.owner, _key(call))}
 
 
-# What costs nothing here
+# What it has cost
 
 
 def carbon(kind: str, cloud: Cloud, call: Call) -> Any:
     """GET /carbon/v1/tasks/X/carbon-facts: nobody measures it here."""
-    _there(kind, cloud, call)
+    _find(kind, cloud, call)
     facts: Json = dict.fromkeys(_CARBON, 0.0)
     facts["equivalent_datacenter_name"] = call.first("comparisonDatacenter") or "none"
     return facts
 
 
-def _there(kind: str, cloud: Cloud, call: Call) -> None:
+def _find(kind: str, cloud: Cloud, call: Call) -> str:
     if kind == "tasks":
-        cloud.tasks.find(call.owner, call.path["task"])
-    else:
-        cloud.pools.find(call.owner, call.path["pool"])
+        return cloud.tasks.find(call.owner, call.path["task"]).uuid
+    return cloud.pools.find(call.owner, call.path["pool"]).uuid
 
 
 def cost(kind: str, cloud: Cloud, call: Call) -> Any:
-    """GET /credits/v1/tasks/X/credits: this machine is already paid for."""
-    _there(kind, cloud, call)
-    return {"credits": 0.0}
+    """GET /credits/v1/tasks/X/credits: of instances that have ended; 0 where there is no price."""
+    uuid = _find(kind, cloud, call)
+    purse = cloud.purse
+    euros = purse.cost_of_task(uuid) if kind == "tasks" else purse.cost_of_pool(uuid)
+    return {"credits": round(euros, 6)}
 
 
 def account_credits(cloud: Cloud, call: Call) -> Any:
-    """GET /credits/v1/accounts/credits."""
-    del cloud, call
-    return {"credits": 0.0}
+    """GET /credits/v1/accounts/credits: what is left; 0 where there is no limit."""
+    return {"credits": round(cloud.purse.left(call.owner) or 0.0, 6)}
 
 
 def budgets(cloud: Cloud, call: Call) -> Any:

@@ -10,6 +10,7 @@ from drover_qarnot.server._accounts import Accounts
 from drover_qarnot.server._buckets import Buckets
 from drover_qarnot.server._config import Settings
 from drover_qarnot.server._creating import Creation
+from drover_qarnot.server._credits import Purse
 from drover_qarnot.server._gate import Gate
 from drover_qarnot.server._groups import Jobs, Pools
 from drover_qarnot.server._herd import Herd
@@ -79,9 +80,10 @@ class Cloud:
         running = Running(self.tasks, self.herd, self.steps)
         self.views: Final = Views(self.tasks, self.pools, self.herd, running)
         self.outputs: Final = Outputs(self.database, settings.limits.output_bytes)
+        self.purse: Final = Purse(settings.credits, self.database)
         self.creation: Final = Creation(
             settings=settings, database=self.database, tasks=self.tasks, pools=self.pools,
-            jobs=self.jobs, hidden=self.hidden, buckets=self.buckets,
+            jobs=self.jobs, hidden=self.hidden, buckets=self.buckets, purse=self.purse,
         )  # fmt: skip
 
     def start(self) -> None:

@@ -120,12 +120,26 @@ class Storage:
 
 
 @frozen(kw_only=True)
+class Credits:
+    """What running costs, and what accounts may spend."""
+
+    core_hour: float = 0.0
+    """Euros for an hour of one processor."""
+    each: float | None = None
+    """Euros of an account that is not named; `None`: no limit."""
+    accounts: Mapping[str, float] = field(factory=dict[str, float])
+    """Euros by email."""
+
+
+@frozen(kw_only=True)
 class Settings:
     """All of it."""
 
     profiles: Mapping[str, Profile]
     limits: Limits = field(factory=Limits)
     hardware: Hardware = field(factory=Hardware)
+    credits: Credits | None = None
+    """`None`: nothing costs anything."""
     storage: Storage | None = None
     """`None`: the store in this process."""
     buckets: bool = True
@@ -192,11 +206,13 @@ def load_settings(home: Path) -> Settings:
         profiles[name] = _profile(path, name, row)
     storage = table.pop("storage", None)
     buckets = storage is not False
+    credits_ = table.pop("credits", None)
     storage = storage or None
     settings = Settings(
         profiles=profiles,
         limits=_structure(path, Limits, table.pop("limits", {})),
         hardware=_structure(path, Hardware, table.pop("hardware", {})),
+        credits=None if credits_ is None else _structure(path, Credits, credits_),
         storage=None if storage is None else _structure(path, Storage, storage),
         buckets=buckets,
     )

@@ -31,6 +31,7 @@ from drover_qarnot.server._asked import (
 )
 from drover_qarnot.server._buckets import Buckets, BucketsError
 from drover_qarnot.server._config import Settings
+from drover_qarnot.server._credits import Purse
 from drover_qarnot.server._database import Database
 from drover_qarnot.server._errors import ApiError, invalid
 from drover_qarnot.server._groups import Job, Jobs, Pools
@@ -84,6 +85,7 @@ class Creation:
         jobs: Jobs,
         hidden: Hidden,
         buckets: Buckets,
+        purse: Purse,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -92,6 +94,7 @@ class Creation:
         self._jobs = jobs
         self._hidden = hidden
         self._buckets = buckets
+        self._purse = purse
         self.answers: Final = Answers(database)
 
     # Tasks
@@ -256,11 +259,12 @@ class Creation:
             raise ApiError(409, f"shortname {shortname!r} is that of {row['uuid']}")
 
     def _make_room(self, connection: sqlite3.Connection, table: str, owner: str, most: int) -> None:
-        """Keep to the account's quota; the oldest that may be deleted makes room.
+        """Keep to the account's credits and quota; the oldest that may be deleted makes room.
 
         Raises:
-            ApiError: 403, in the words that the SDK looks for.
+            ApiError: 402, there is nothing left; 403, in the words that the SDK looks for.
         """
+        self._purse.check(owner)
         hidden = "wanted <> 'delete'" if table == "tasks" else "state NOT LIKE '%Delet%'"
         (count,) = connection.execute(
             f"SELECT count(*) FROM {table} WHERE owner = ? AND {hidden}", (owner,)

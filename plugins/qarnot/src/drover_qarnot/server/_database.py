@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 VERSION: Final = 1
+ADDED: Final = """
+CREATE TABLE IF NOT EXISTS spent(owner TEXT PRIMARY KEY, core_s REAL NOT NULL) WITHOUT ROWID
+"""
+"""What an older server does without, and leaves alone."""
 SCHEMA: Final = """
 CREATE TABLE users(owner TEXT PRIMARY KEY, created_at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE tokens(
@@ -86,6 +90,7 @@ class Database:
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             elif version != VERSION:
                 raise ValueError(f"{str(path)!r} has format {version}; this server reads {VERSION}")
+            connection.execute(ADDED)
 
     def relax(self) -> None:
         """Let this thread's transactions reach the disk later, in their order.

@@ -198,18 +198,27 @@ class Tasks:
     ) -> None:
         """Note instances that have ended, and what came of them, in one transaction."""
         with self.database.write() as connection:
-            row = connection.execute("SELECT facts FROM tasks WHERE uuid = ?", (uuid,)).fetchone()
+            row = connection.execute(
+                "SELECT owner, facts FROM tasks WHERE uuid = ?", (uuid,)
+            ).fetchone()
             if row is None:
                 return
             facts: Json = json.loads(row["facts"])
-            new = 0
+            new, core_s = 0, 0.0
             for body in bodies:
-                new += connection.execute(
+                if connection.execute(
                     "INSERT OR IGNORE INTO instances VALUES (?, ?, ?, ?)",
                     (uuid, body["instanceId"], body["state"], json.dumps(body)),
-                ).rowcount
+                ).rowcount:
+                    new += 1
+                    core_s += body["execTimeSec"] * body["coreCount"]
             if not new:
                 return
+            connection.execute(
+                "INSERT INTO spent VALUES (?, ?) "
+                "ON CONFLICT(owner) DO UPDATE SET core_s = core_s + excluded.core_s",
+                (row["owner"], core_s),
+            )
             facts["errors"] = [*facts.get("errors", []), *errors][:MOST_ERRORS]
             facts["resultsCount"] = facts.get("resultsCount", 0) + results
             connection.execute(
