@@ -145,6 +145,28 @@ def test_inputs_are_resources_and_later_ones_lie_over_earlier_ones() -> None:
         ({"reservation_machine": "m"}, {"targetedReservedMachineKey": "m"}),
         ({"secrets": {"keys": ["k"], "prefixes": ["p"]}},
          {"secretsAccessRights": {"bySecret": [{"key": "k"}], "byPrefix": [{"prefix": "p"}]}}),
+        ({"forced_constants": {"A": "1", "B": {"value": "2", "export": False,
+                                               "access": "ReadOnly"}}},
+         {"forcedConstants": [
+             {"constantName": "A", "forcedValue": "1"},
+             {"constantName": "B", "forcedValue": "2", "forceExportInEnvironment": False,
+              "access": "ReadOnly"}]}),
+        ({"forced_network_rules": [
+             {"inbound": False, "proto": "udp", "name": "n", "application_type": "ssh",
+              "port": 22, "to": "a", "public_host": "h", "public_port": "8000-8010",
+              "forwarder": "f", "priority": "1", "description": "d", "to_qbox": True,
+              "to_payload": False}]},
+         {"forcedNetworkRules": [
+             {"inbound": False, "proto": "udp", "name": "n", "applicationType": "ssh",
+              "port": "22", "to": "a", "publicHost": "h", "publicPort": "8000-8010",
+              "forwarder": "f", "priority": "1", "description": "d", "toQBox": True,
+              "toPayload": False}]}),
+        ({"retries": {"total": 3}},
+         {"retrySettings": {"maxTotalRetries": 3, "maxPerInstanceRetries": None}}),
+        ({"retries": {"per_instance": 2}},
+         {"retrySettings": {"maxTotalRetries": None, "maxPerInstanceRetries": 2}}),
+        ({"project": "p"}, {"projectUuid": "p"}),
+        ({"results_cache_ttl_s": 7}, {"ResultsCacheTTLSec": 7}),
         ({"job": {"name": "n"}}, {"jobUuid": "n", "profile": "docker-batch"}),
         ({"job": {"name": "n", "pool": "p"}}, {"jobUuid": "n", "profile": None}),
     ],
@@ -223,24 +245,58 @@ def test_a_container_is_repository_and_tag(
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "named"),
     [
-        {"no_such": 1}, {"constants": ["a"]}, {"snapshot_interval": 0}, {"completion_ttl": "soon"},
-        {"results_whitelist": "("}, {"scheduling": "Now"}, {"tags": ["t"] * 7}, {"job": {}},
-        {"dependencies": True}, {"job": {"name": "n"}, "pool": "p"}, {"job": {"nam": "n"}},
-        {"hardware_constraints": [{"minimum_cores": 0}]}, {"hardware_constraints": [{"x": 1}]},
-        {"hardware_constraints": ["ssd"]}, {"resources": [{"prefix": "p"}]},
-        {"resources": [{"bucket": "b", "x": 1}]}, {"secrets": {"keys": "k"}},
-        {"purge_results": True}, {"purge_resources": True},
+        ({"no_such": 1}, "no option 'no_such'"),
+        ({"constants": ["a"]}, "'constants' is a mapping"),
+        ({"snapshot_interval": 0}, "'snapshot_interval' is a whole number, 1 or more"),
+        ({"completion_ttl": "soon"}, "'completion_ttl' is seconds"),
+        ({"results_whitelist": "("}, "no regular expression"),
+        ({"scheduling": "Now"}, "one of Flex, OnDemand, Reserved"),
+        ({"tags": ["t"] * 7}, "room for 6"),
+        ({"job": {}}, "needs a name"),
+        ({"job": {"nam": "n"}}, "no option 'job.nam'"),
+        ({"job": {"name": "n", "tags": "t"}}, "'job.tags' is a list"),
+        ({"job": {"name": "n"}, "pool": "p"}, "as 'job.pool'"),
+        ({"dependencies": True}, "needs 'job'"),
+        ({"hardware_constraints": [{"minimum_cores": 0}]}, "'minimum_cores' is int, not 0"),
+        ({"hardware_constraints": [{"x": 1}]}, "no hardware constraint 'x'"),
+        ({"hardware_constraints": ["ssd"]}, "each hardware constraint is one of"),
+        ({"resources": [{"prefix": "p"}]}, "names its bucket"),
+        ({"resources": [{"bucket": "b", "x": 1}]}, "a mapping with bucket, prefix"),
+        ({"secrets": {"keys": "k"}}, "'keys' and 'prefixes', lists"),
+        ({"purge_results": True}, "name it as 'result_bucket'"),
+        ({"purge_resources": True}, "name them as 'resources'"),
+        ({"constants": {"DOCKER_CMD": "x"}}, "the job's argv"),
+        ({"forced_constants": {"DOCKER_CMD": "x"}}, "the job's argv"),
+        ({"forced_constants": ["A"]}, "'forced_constants' is a mapping"),
+        ({"forced_constants": {"A": 1}}, "'A': 'value' is a text, not 1"),
+        ({"forced_constants": {"A": {"export": True}}}, "'A': it has no 'value'"),
+        ({"forced_constants": {"A": {"value": "1", "export": "yes"}}}, "'export' is true or false"),
+        ({"forced_constants": {"A": {"value": "1", "access": "None"}}}, "ReadOnly, ReadWrite"),
+        ({"forced_constants": {"A": {"value": "1", "x": 1}}}, "no key 'x'"),
+        ({"forced_network_rules": ["ssh"]}, "rule 1 is a mapping with inbound"),
+        ({"forced_network_rules": [{"proto": "tcp"}]}, "rule 1: it has no 'inbound'"),
+        ({"forced_network_rules": [{"inbound": True}]}, "rule 1: it has no 'proto'"),
+        ({"forced_network_rules": [{"inbound": True, "proto": "icmp"}]}, "one of tcp, udp"),
+        ({"forced_network_rules": [{"inbound": True, "proto": "tcp", "port": "ssh"}]}, "a port"),
+        ({"forced_network_rules": [{"inbound": True, "proto": "tcp", "port": True}]}, "a port"),
+        ({"forced_network_rules": [{"inbound": 1, "proto": "tcp"}]}, "'inbound' is true or false"),
+        ({"retries": {}}, "'retries' is empty"),
+        ({"retries": {"total": 0}}, "each a whole number, 1 or more"),
+        ({"retries": {"per_node": 1}}, "total and per_instance"),
+        ({"snapshot_bucket": "b"}, "needs 'snapshot_interval'"),
+        ({"snapshot_prefix": "p"}, "needs 'snapshot_interval'"),
+        ({"project": 1}, "'project' is text"),
     ],
 )  # fmt: skip
-def test_a_bad_option_is_refused(options: dict[str, Any]) -> None:
-    """An option that is passed over is worse than an error."""
+def test_a_bad_option_is_refused(options: dict[str, Any], named: str) -> None:
+    """An option that is passed over is worse than an error, and its user must know which."""
     spec = JobSpec(argv=["true"], native={"qarnot": options})
     entry = judge("qarnot", "native", spec, AWAY)
 
     assert entry.support is Support.REFUSED
-    assert entry.note
+    assert named in entry.note
 
 
 def test_every_field_is_judged() -> None:
@@ -276,15 +332,39 @@ def test_transfers_stay_in_the_job_s_folder(path: str) -> None:
 
 def test_a_plan_shows_the_task_without_secrets() -> None:
     """Plans are pasted into mails; passwords of registries are constants."""
-    options = {"constants": {"DOCKER_REGISTRY_PASSWORD": "hunter2"}}
+    options = {"constants": {"DOCKER_REGISTRY_PASSWORD": "hunter2"},
+               "forced_constants": {"ALSO": "hunter2"}}  # fmt: skip
     spec = JobSpec(argv=["true"], native={"qarnot": options})
     body = with_native(**options)
     plan = make_plan("qarnot", spec, AWAY, body)
 
-    assert "hunter2" in json.dumps(body)
+    assert json.dumps(body).count("hunter2") == 2
     assert "hunter2" not in plan.script
     assert json.loads(plan.script) == masked(body)
     assert plan.command[-1] == body["shortname"]
+
+
+def test_a_plan_shows_every_option() -> None:
+    """Who looks at the plan sees all that would be asked for; it is the posted JSON itself."""
+    options: dict[str, Any] = {
+        "retries": {"total": 3}, "project": "mine", "resources_cache_ttl_s": 5,
+        "secrets": {"keys": ["k"]}, "export_credentials": True,
+        "forced_constants": {"A": {"value": "1", "access": "ReadOnly"}},
+        "forced_network_rules": [{"inbound": True, "proto": "tcp", "port": 22}],
+    }  # fmt: skip
+    spec = JobSpec(argv=["true"], native={"qarnot": options})
+    shown = json.loads(make_plan("qarnot", spec, AWAY, with_native(**options)).script)
+
+    assert (3, "mine", 5) == (
+        shown["retrySettings"]["maxTotalRetries"], shown["projectUuid"],
+        shown["defaultResourcesCacheTTLSec"],
+    )  # fmt: skip
+    assert [{"key": "k"}] == shown["secretsAccessRights"]["bySecret"]
+    assert shown["privileges"]["exportApiAndStorageCredentialsInEnvironment"] is True
+    assert [{"constantName": "A", "forcedValue": "***", "access": "ReadOnly"}] == (
+        shown["forcedConstants"]
+    )
+    assert ["22"] == [rule["port"] for rule in shown["forcedNetworkRules"]]
 
 
 def test_options_are_documented() -> None:

@@ -99,6 +99,11 @@ class Control:
         entry: dict[str, Any] = {"id": request.id, "signal": number, "why": why}
         if request.verb is Verb.CANCEL:
             entry["grace_s"] = self._grace_s if request.grace_s is None else request.grace_s
+        if request.verb.ends_job:
+            entry["ends"] = True
+            if self._book.body(member.batch).get("retried"):
+                # Should the cloud run the instance again, that one runs nothing.
+                self._handing.mark_closed(member)
         asked = self._book.add_request(member.token, entry)
         key = f"{run_prefix(member.batch)}{OURS}/requests.{member.instance}"
         self._cloud.put(self._bucket, key, json.dumps(asked).encode("ascii"))

@@ -111,7 +111,9 @@ class Handing:
             "json": body,
             "results": results,
             "snapshot": options.get("snapshot_interval"),
+            "snapshot_to": [options.get("snapshot_bucket"), options.get("snapshot_prefix")],
             "purge": _purged(options),
+            "retried": "retries" in options,
             "inputs": input_prefix(input_key(work.first)) if work.first.spec.inputs else "",
         }
         if not self._book.begin(work.name, record, work.instances):
@@ -208,10 +210,16 @@ class Handing:
         ]
 
     def _start_snapshots(self, uuid: str, record: Mapping[str, Any]) -> None:
+        # The package passes on what it is given as the bucket, and its own object is no JSON.
+        bucket, prefix = record.get("snapshot_to") or (None, None)
         try:
             task = self._cloud.task(uuid)
             if task is not None:
-                self._cloud.ask(lambda _connection: task.snapshot(record["snapshot"]))
+                self._cloud.ask(
+                    lambda _connection: task.snapshot(
+                        record["snapshot"], bucket=bucket, bucket_prefix=prefix
+                    )
+                )
         except (BackendError, RefusedError, ValueError) as error:
             _log.warning("task %s takes no periodic snapshots: %s", uuid, error)
 

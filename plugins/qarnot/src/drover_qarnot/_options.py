@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from drover_qarnot._forced import apply_forced, forced_problem
 from drover_qarnot._official import official
 
 TEXT: Final = "text"
@@ -20,17 +21,22 @@ NATIVE: Final[Mapping[str, str]] = {
     "hardware_constraints": TABLES, "resources": TABLES, "result_bucket": TEXT,
     "results_whitelist": TEXT, "results_blacklist": TEXT,
     "snapshot_whitelist": TEXT, "snapshot_blacklist": TEXT, "snapshot_interval": COUNT,
-    "pool": TEXT, "job": TABLE, "dependencies": FLAG,
+    "snapshot_bucket": TEXT, "snapshot_prefix": TEXT,
+    "pool": TEXT, "job": TABLE, "dependencies": FLAG, "project": TEXT,
     "auto_delete": FLAG, "completion_ttl": SPAN, "max_time_queue_s": COUNT,
     "upload_results_on_cancellation": FLAG, "wait_for_pool_resources": FLAG,
-    "resources_cache_ttl_s": COUNT, "export_credentials": FLAG,
-    "scheduling": TEXT, "reservation_machine": TEXT,
+    "resources_cache_ttl_s": COUNT, "results_cache_ttl_s": COUNT, "export_credentials": FLAG,
+    "scheduling": TEXT, "reservation_machine": TEXT, "retries": TABLE,
+    "forced_constants": TABLE, "forced_network_rules": TABLES,
     "secrets": TABLE, "purge_resources": FLAG, "purge_results": FLAG,
 }  # fmt: skip
 JOB: Final[Mapping[str, str]] = {
     "name": TEXT, "max_wall_time": SPAN, "auto_delete": FLAG, "completion_ttl": SPAN, "pool": TEXT,
+    "tags": TEXTS,
 }  # fmt: skip
 """Of the option `job`: the cloud's own job that the task is put into, made if it is not there."""
+RETRIES: Final = ("total", "per_instance")
+"""Of the option `retries`: the cloud runs instances again that failed, for the same token."""
 SCHEDULING: Final = ("Flex", "OnDemand", "Reserved")
 MOST_TAGS: Final = 6
 """Of the user's: the cloud takes fewer than ten, and we need three."""
@@ -60,7 +66,10 @@ def native_problem(options: Mapping[str, Any]) -> str:
             return f"no option {option!r}; there are {', '.join(sorted(NATIVE))}"
         if not _KINDS[kind](value):
             return f"option {option!r} is {kind}, not {value!r}"
-    checks = (_job_problem, _hardware_problem, _resources_problem, _filters_problem, _rest_problem)
+    checks = (
+        _job_problem, _hardware_problem, _resources_problem, _filters_problem, forced_problem,
+        _retries_problem, _snapshot_problem, _rest_problem,
+    )  # fmt: skip
     return next(filter(None, (check(options) for check in checks)), "")
 
 
@@ -116,6 +125,22 @@ def _filters_problem(options: Mapping[str, Any]) -> str:
     return ""
 
 
+def _retries_problem(options: Mapping[str, Any]) -> str:
+    retries: Mapping[str, Any] = options.get("retries", {})
+    if not all(name in RETRIES and _is_count(count) for name, count in retries.items()):
+        return f"option 'retries' holds {' and '.join(RETRIES)}, each {COUNT}"
+    if "retries" in options and not retries:
+        return f"option 'retries' is empty; it holds {' and '.join(RETRIES)}"
+    return ""
+
+
+def _snapshot_problem(options: Mapping[str, Any]) -> str:
+    for option in ("snapshot_bucket", "snapshot_prefix"):
+        if option in options and "snapshot_interval" not in options:
+            return f"option {option!r} needs 'snapshot_interval': it says where those go"
+    return ""
+
+
 def _rest_problem(options: Mapping[str, Any]) -> str:
     if len(options.get("tags", ())) > MOST_TAGS:
         return f"option 'tags': the cloud has room for {MOST_TAGS} beside drover's own"
@@ -151,6 +176,10 @@ def apply_options(task: Any, options: Mapping[str, Any], batch: str) -> None:
         made = getattr(hardware, _HARDWARE[name][0])
         constraints.append(made() if _HARDWARE[name][1] == "flag" else made(value))
     task.hardware_constraints = constraints
+    apply_forced(task, options)
+    if "retries" in options:
+        counts = (options["retries"].get(name) for name in RETRIES)
+        task.retry_settings = official("retry_settings").RetrySettings(*counts)
     if options.get("export_credentials"):
         task.privileges = official("privileges").Privileges(exportCredentialsInEnv=True)
     if "scheduling" in options:

@@ -1,4 +1,4 @@
-"""Look up where a task belongs: its pool, its job, and the tasks that it waits for."""
+"""Look up where a task belongs: its pool, job and project, and the tasks that it waits for."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,12 +22,12 @@ class Places:
         self._book = book
 
     def place(self, work: Group, options: Mapping[str, Any]) -> Placing:
-        """Look up the pool and the job; make the job if it is not there.
+        """Look up the pool, the job and the project; make the job if it is not there.
 
         Raises:
-            RefusedError: The pool is not there, or the job takes nothing.
+            RefusedError: The pool or the project is not there, or the job takes nothing.
         """
-        pool = job = None
+        pool = job = project = None
         job_has_pool = False
         if "pool" in options:
             pool = self._cloud.ask(
@@ -36,8 +36,21 @@ class Places:
         if "job" in options:
             job = self._job(options["job"])
             job_has_pool = "pool" in options["job"]
+        if "project" in options:
+            project = self._project(options["project"])
         dependencies = [self._dependency(before) for before in work.first.predecessors]
-        return Placing(pool=pool, job=job, job_has_pool=job_has_pool, dependencies=dependencies)
+        return Placing(
+            pool=pool, job=job, job_has_pool=job_has_pool, project=project,
+            dependencies=dependencies,
+        )  # fmt: skip
+
+    def _project(self, wanted: str) -> str:
+        known = self._cloud.ask(lambda connection: connection.user_info.projects)
+        for project in known:
+            if wanted in {project.uuid, project.slug, project.name}:
+                return str(project.uuid)
+        names = ", ".join(sorted(str(project.slug or project.uuid) for project in known))
+        raise RefusedError(f"the account has no project {wanted!r}; there are: {names or 'none'}")
 
     def _job(self, wanted: Mapping[str, Any]) -> str:
         name = job_short_name(self._store_id, wanted["name"])
@@ -52,6 +65,8 @@ class Places:
             job.auto_update = False
             if "max_wall_time" in wanted:
                 job.max_wall_time = span_text(wanted["max_wall_time"])
+            if "tags" in wanted:
+                job.tags = list(wanted["tags"])
             if "auto_delete" in wanted:
                 job.auto_delete = wanted["auto_delete"]
             if "completion_ttl" in wanted:

@@ -59,7 +59,8 @@ def judge(name: str, field: str, spec: JobSpec, config: QarnotConfig) -> FieldPl
     if field in LOCAL_ONLY and not config.shared_files:
         why = ELSEWHERE
     elif field == "native":
-        why = native_problem(spec.native.get(name, {}))
+        options = spec.native.get(name, {})
+        why = native_problem(options) or _command_problem(options, config)
     elif field == "resources.gpus" and spec.resources.gpus > 1:
         why = "the cloud has nodes with a GPU and without; how many is the profile's"
     elif field in {"inputs", "outputs"} and not config.shared_files:
@@ -78,3 +79,10 @@ def judge(name: str, field: str, spec: JobSpec, config: QarnotConfig) -> FieldPl
     elif field == "resources.queue":
         note = "the profile"
     return FieldPlan(field=field, support=Support.EMULATED if note else Support.HONOURED, note=note)
+
+
+def _command_problem(options: Mapping[str, Any], config: QarnotConfig) -> str:
+    ours = config.command_constant
+    if any(ours in options.get(option, {}) for option in ("constants", "forced_constants")):
+        return f"constant {ours!r} starts drover's runner; what is to run is the job's argv"
+    return ""

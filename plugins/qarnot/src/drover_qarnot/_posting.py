@@ -28,6 +28,8 @@ PASSED: Final = (
     "FRAME_ID", "QRANK", "QSIZE",
 )  # fmt: skip
 """Variables that the cloud gives to every instance, besides the task's constants."""
+CREDENTIALS: Final = ("AWS_*",)
+"""Variables with the account's, where the task may have them, besides those of QARNOT_*."""
 MASKED: Final = "***"
 
 
@@ -143,7 +145,8 @@ def task_json(
         bucket(connection, name, False, *_laid(prefix, strip), cacheTTLSec=ttl)
         for name, prefix, strip, ttl in _resources(work, options, store_id)
     ]
-    task.results = bucket(connection, result_bucket(options, store_id), False)
+    ttl = options.get("results_cache_ttl_s")
+    task.results = bucket(connection, result_bucket(options, store_id), False, cacheTTLSec=ttl)
     if "upload_results_on_cancellation" not in options:
         # The record of a command that was ended is as good as any other.
         task.upload_results_on_cancellation = True
@@ -151,16 +154,19 @@ def task_json(
         task.set_task_advanced_dependencies(found.dependencies)
     body: dict[str, Any] = task.described()
     body["poolUuid"], body["jobUuid"] = found.pool, found.job
+    if found.project:
+        body["projectUuid"] = found.project
     return json.loads(json.dumps(body))  # type: ignore[no-any-return]
 
 
 @frozen(kw_only=True)
 class Placing:
-    """The pool or job that a task is put into, and the tasks that it waits for."""
+    """The pool, job and project that a task is put into, and the tasks that it waits for."""
 
     pool: str | None = None
     job: str | None = None
     job_has_pool: bool = False
+    project: str | None = None
     dependencies: Sequence[Any] = ()
 
     @classmethod
@@ -168,7 +174,10 @@ class Placing:
         """Describe it with the names that the user gave."""
         job: Mapping[str, Any] = options.get("job", {})
         return cls(
-            pool=options.get("pool"), job=job.get("name"), job_has_pool=bool(job.get("pool"))
+            pool=options.get("pool"),
+            job=job.get("name"),
+            job_has_pool=bool(job.get("pool")),
+            project=options.get("project"),
         )
 
 
@@ -256,6 +265,9 @@ def masked(body: Mapping[str, Any]) -> dict[str, Any]:
     shown["constants"] = [
         entry if entry["key"] in ours else {**entry, "value": MASKED} for entry in body["constants"]
     ]
+    shown["forcedConstants"] = [
+        {**entry, "forcedValue": MASKED} for entry in body["forcedConstants"]
+    ]
     return shown
 
 
@@ -264,7 +276,9 @@ def runner_plan(work: Group, config: QarnotConfig, backend: str) -> dict[str, An
     bases: dict[str, dict[str, str]] = {}
     members: dict[str, dict[str, Any]] = {}
     options = native_options(work.first.spec, backend)
-    passed = [*PASSED, *options.get("constants", {})]
+    passed = [*PASSED, *options.get("constants", {}), *options.get("forced_constants", {})]
+    if options.get("export_credentials"):
+        passed += CREDENTIALS
     for attempt in work.attempts:
         if attempt.base_digest:
             bases.setdefault(attempt.base_digest, dict(attempt.base_environment))
@@ -285,6 +299,7 @@ def runner_plan(work: Group, config: QarnotConfig, backend: str) -> dict[str, An
     }
     return {
         "shared": config.shared_files,
+        "retried": "retries" in options,
         "bases": bases,
         "common": {"version": 1, "requeue": False, "pass_env": passed, **common},
         "members": {

@@ -102,6 +102,8 @@ class Listener(threading.Thread):
         self._done = 0
         self._over = threading.Event()
         self.has_cancelled = False
+        self.has_ended = False
+        """Somebody asked for the end, by whichever signal."""
 
     def run(self) -> None:
         """Look until the end."""
@@ -143,6 +145,7 @@ class Listener(threading.Thread):
         child = self.child()
         if not child:
             return False
+        self.has_ended = self.has_ended or bool(request.get("ends"))
         if why == "cancel":
             self.has_cancelled = True
             grace = {"grace_s": request.get("grace_s", ABORT_GRACE_S)}
@@ -240,6 +243,7 @@ def task_of(plan: Json, instance: str, work: str) -> Json:
     task = dict(plan["common"], **own)
     task["env"] = dict(plan["bases"].get(own.get("base", ""), {}), **own.get("env", {}))
     task["own_session"] = True
+    task["retried"] = plan.get("retried", False)
     if not plan["shared"]:
         # What the client knows as its folder is not here: the task's own folder stands for it.
         task["cwd"] = os.fsencode(work).decode("utf-8", "surrogateescape")
@@ -305,7 +309,8 @@ def run(wrapper: Any, folder: str, instance: str, native_id: str, task: Json) ->
     gather(folder, cwd, task.get("outputs", ()))
     # The environment may hold secrets, and nobody needs it any more.
     os.unlink(os.path.join(folder, wrapper.TASK))
-    return code
+    # What has failed the cloud would run again; the record says how the command ended.
+    return 0 if task["retried"] and listener.has_ended else code
 
 
 if __name__ == "__main__":
