@@ -184,6 +184,7 @@ def test_snapshots_bring_files_of_a_running_job(away: Any) -> None:
     snapshot = task.instant(whitelist="other")
     away.until("in the bucket", lambda: "x.other" in names())
     assert task.wait_snapshot(snapshot, timeout=1)
+    assert task.snapshot_status(snapshot)._status.is_completed
     assert job.cancel(grace_s=1, timeout=60).gone
 
 
@@ -263,17 +264,19 @@ def test_the_cloud_waits_for_other_jobs(away: Any) -> None:
     assert job_of(away.session, after).max_wall_time.total_seconds() == 3600
 
 
-@pytest.mark.parametrize("way", ["terminate", "delete"])
+@pytest.mark.parametrize("way", ["terminate", "delete", "max_wall_time"])
 def test_a_job_of_the_cloud_is_ended(away: Any, way: str) -> None:
     """Its tasks end as cancelled."""
     # A name of this run's own: a job that has ended takes no more tasks.
-    name = f"ended-{way}-{time.monotonic_ns()}"
-    job = away.submit("sleep", "60", native={"qarnot": {"job": {"name": name}}})
+    options: dict[str, Any] = {"name": f"ended-{way}-{time.monotonic_ns()}"}
+    if way == "max_wall_time":
+        options[way] = 2
+    job = away.submit("sleep", "60", native={"qarnot": {"job": options}})
     away.until("running", lambda: job.refresh().state is State.RUNNING)
     whole = job_of(away.session, job)
     if way == "terminate":
         whole.terminate()
-    else:
+    elif way == "delete":
         whole.delete(True)
     job.wait(60)
 
