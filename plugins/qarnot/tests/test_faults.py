@@ -13,7 +13,7 @@ import pytest
 from qarnot_live import LiveServer, Place, live_server, start_server, stop_server
 
 from drover.errors import UnreachableError
-from drover.models import Answer, Closing, Health, Phase, Reason, Started, Transfer
+from drover.models import Answer, Attempt, Closing, Health, Phase, Reason, Started, Transfer, Verb
 from drover.states import State
 from drover.testing import BackendHarness
 from drover_qarnot import _doctor, task_of
@@ -353,6 +353,53 @@ def test_a_download_goes_on_where_it_was_cut_off(qarnot_server: LiveServer, tmp_
 
     assert (came, (tmp_path / "back").read_bytes()) == (400, content)
     assert sorted(path.name for path in tmp_path.iterdir() if "back" in path.name) == ["back"]
+
+
+def phases(near: BackendHarness, attempt: Attempt) -> list[Phase]:
+    """Tell what one look sees."""
+    told = near.observe(attempt)
+    assert told is not None
+    return [row.phase for row in told.observations]
+
+
+def test_a_task_whose_tags_were_taken_away_is_found_by_its_name(
+    qarnot_server: LiveServer, tmp_path: Path, connection: Any
+) -> None:
+    """Tags are for people, who change them; a job must not be LOST for it while it runs."""
+    near = harness(qarnot_server, tmp_path / "home")
+    attempt = near.attempt(["sleep", "60"])
+    near.submit(attempt)
+    near.until(attempt, Phase.RUNNING)
+    task = connection.retrieve_task(short_name([attempt.token]))
+    task.tags = ["mine"]
+    task.commit()
+
+    assert connection.retrieve_task(task.uuid).tags == ["mine"]
+    assert phases(near, attempt) == [Phase.RUNNING]
+    near.control(attempt, Verb.KILL)
+    near.until(attempt, Phase.ENDED)
+
+
+def test_a_task_that_is_gone_is_asked_for_by_name_once(
+    qarnot_server: LiveServer, tmp_path: Path, connection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks come every second or so; a thousand tasks that are gone must not be asked for each."""
+    near = harness(qarnot_server, tmp_path / "home")
+    attempt = near.attempt(["sleep", "60"])
+    near.submit(attempt)
+    near.until(attempt, Phase.RUNNING)
+    connection.retrieve_task(short_name([attempt.token])).delete()
+    asked: list[str] = []
+    original = Cloud.task
+
+    def task(self: Cloud, name: str) -> Any:
+        asked.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(Cloud, "task", task)
+
+    assert [phases(near, attempt) for _ in range(3)] == [[], [], []]
+    assert asked == [short_name([attempt.token])]
 
 
 def test_the_token_is_in_no_file(away: Place) -> None:

@@ -55,6 +55,8 @@ class QarnotBackend:
         self._config = config = QarnotConfig.read(context.name, context.config)
         self._cloud = Cloud(lambda: account_of_process(context.name, config), config)
         self._book = Book(context.home / "backends" / context.name)
+        self._gone = set[str]()
+        """Tasks that the cloud has said that it does not know."""
         self._access = Access(context.store_id, context.name, self._cloud, self._book)
 
     @cached_property
@@ -140,7 +142,7 @@ class QarnotBackend:
         at = self._context.clock.time()
         members = self._book.members([attempt.token for attempt in attempts])
         names = list(dict.fromkeys(m.batch for m in members.values() if m.posted))
-        tasks = {str(task.shortname): task for task in self._ask_tasks(names)}
+        tasks = self._ask_tasks(names)
         rows: list[Observation] = []
         sizes = {name: len(self._book.crew(name)) for name in tasks}
         for attempt in attempts:
@@ -157,16 +159,26 @@ class QarnotBackend:
         self._control.abort_if_due(list(members.values()), tasks, at)
         return Observed(observations=tuple(rows))
 
-    def _ask_tasks(self, names: Sequence[str]) -> list[Any]:
-        """Ask for tasks by their own tags. A failure is one of the whole query.
+    def _ask_tasks(self, names: Sequence[str]) -> dict[str, Any]:
+        """Ask for tasks by their own tags, and by its name for one that people took them from.
+
+        A failure is one of the whole query.
 
         Raises:
             BackendError: Nobody answers.
         """
         try:
-            return list(self._cloud.tasks(names))
+            found = {str(task.shortname): task for task in self._cloud.tasks(names)}
+            for name in names:
+                if name not in found and name not in self._gone:
+                    task = self._cloud.task(name)
+                    if task is None:
+                        self._gone.add(name)
+                    else:
+                        found[name] = task
         except RefusedError as error:
             raise _AccountError(str(error)) from error
+        return found
 
     @hookimpl
     def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
