@@ -83,6 +83,8 @@ def test_what_makes_a_task_is_asked_once() -> None:
         (botocore.exceptions.ClientError(
             {"Error": {"Code": "NoSuchKey"}}, "GetObject"), AbsentError, False),
         (botocore.exceptions.ClientError(
+            {"Error": {"Code": "NoSuchUpload"}}, "UploadPart"), AbsentError, False),
+        (botocore.exceptions.ClientError(
             {"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}},
             "PutObject"), UnreachableError, None),
         (botocore.exceptions.ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"),

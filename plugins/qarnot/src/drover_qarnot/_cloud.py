@@ -268,7 +268,7 @@ def _translated() -> Generator[None]:
 def _of_store(error: Any) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in {"NoSuchKey", "NoSuchBucket", "404"}:
+    if code in {"NoSuchKey", "NoSuchBucket", "NoSuchUpload", "404"}:
         return AbsentError(str(error))
     if code == "InvalidRange" or status == 416:
         return EmptyRangeError(str(error))
