@@ -11,7 +11,16 @@ import pytest
 
 import drover
 from drover.events import ProgressMade
-from drover.models import Array, Dependency, Outcome, Reason, Resources, Started, Transfer, Verb
+from drover.models import (
+    Array,
+    Dependency,
+    Outcome,
+    Reason,
+    Resources,
+    Started,
+    Transfer,
+    Verb,
+)
 from drover.states import State
 from drover_qarnot import NoTaskError, job_of, task_of
 
@@ -169,8 +178,8 @@ def test_output_is_live(away: Any) -> None:
 def test_snapshots_bring_files_of_a_running_job(away: Any) -> None:
     """Long jobs are looked into: now and then by themselves, or at once."""
     options = {"snapshot_interval": 1, "snapshot_whitelist": r"\.part$",
-               "result_bucket": "snapshots-bucket"}  # fmt: skip
-    script = "echo 1 >x.part; echo 2 >x.other; exec sleep 60"
+               "snapshot_blacklist": "secret", "result_bucket": "snapshots-bucket"}  # fmt: skip
+    script = "echo 3 >secret.part; echo 2 >x.other; echo 1 >x.part; exec sleep 60"
     job = away.submit("sh", "-c", script, native={"qarnot": options})
     task = None
 
@@ -180,7 +189,7 @@ def test_snapshots_bring_files_of_a_running_job(away: Any) -> None:
     away.until("running", lambda: job.refresh().state is State.RUNNING)
     task = task_of(away.session, job)
     away.until("in the bucket", lambda: "x.part" in names())
-    assert "x.other" not in names()
+    assert not {"x.other", "secret.part"} & {*names()}
     snapshot = task.instant(whitelist="other")
     away.until("in the bucket", lambda: "x.other" in names())
     assert task.wait_snapshot(snapshot, timeout=1)
@@ -193,12 +202,15 @@ def test_whitelists_bring_files_to_a_bucket_of_the_user_s(away: Any, connection:
     options = {"results_whitelist": r"\.txt$", "results_blacklist": "secret",
                "result_bucket": "my-results", "purge_results": True}  # fmt: skip
     script = "echo 1 >a.txt; echo 2 >b.bin; echo 3 >secret.txt"
-    job = away.run("sh", "-c", script, native={"qarnot": options})
+    outputs = [Transfer(source="secret.txt", target="asked-for")]
+    job = away.run("sh", "-c", script, native={"qarnot": options}, outputs=outputs)
     task = task_of(away.session, job)
     names = {entry.key for entry in task.results.list_files()}
     uuid = task.uuid
 
     assert {name for name in names if "/" not in name} == {"a.txt"}
+    # What is asked for by name comes, whatever the expressions say.
+    assert (away.folder / "asked-for").read_text() == "3\n"
     task.download_results(str(away.folder / "downloaded"))
     assert (away.folder / "downloaded/a.txt").read_text() == "1\n"
     away.session.purge(jobs=[job])
