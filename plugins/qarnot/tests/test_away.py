@@ -17,6 +17,7 @@ from drover.models import (
     Outcome,
     Reason,
     Resources,
+    Retry,
     Started,
     Transfer,
     Verb,
@@ -239,6 +240,70 @@ def test_purge_deletes_task_and_objects(away: Any, connection: Any) -> None:
     assert left()
     away.session.purge(jobs=[job])
     assert left() == []
+    assert is_gone(connection, uuid)
+
+
+def keys_of(connection: Any) -> set[str]:
+    """List the keys of all inputs at the cloud."""
+    names = [bucket.uuid for bucket in connection.buckets() if bucket.uuid.endswith("-in")]
+    return {
+        row["Key"]
+        for name in names
+        for row in connection.s3client.list_objects(Bucket=name, Prefix="in/").get("Contents", ())
+    }
+
+
+def test_purge_deletes_inputs_of_what_was_never_there(away: Any, connection: Any) -> None:
+    """Inputs come before the task; where that is refused they must not stay for ever."""
+    (away.folder / "given").write_text("x")
+    before = keys_of(connection)
+    job = away.run(
+        "true",
+        inputs=[Transfer(source="given", target="given")],
+        native={"qarnot": {"pool": "no-such-pool"}},
+    )
+    uploaded = keys_of(connection) - before
+
+    assert (end(job).reason, len(uploaded)) == (Reason.REFUSED, 2)
+    away.session.purge(jobs=[job])
+    assert keys_of(connection) == before
+
+
+def test_purge_deletes_what_earlier_attempts_left(away: Any, connection: Any) -> None:
+    """Each attempt is a task of its own, with inputs of its own."""
+    (away.folder / "given").write_text("x")
+    before = keys_of(connection)
+    job = away.run(
+        "false", inputs=[Transfer(source="given", target="given")], retry=Retry(attempts=2)
+    )
+    tags = {f"drover-token={away.session.store_id}-{job.id}-{k}" for k in (1, 2)}
+    tasks = connection.tasks_page(tags=list(tags)).page_data
+
+    assert len(tasks) == 2
+    assert len(keys_of(connection) - before) == 4
+    away.session.purge(jobs=[job])
+    assert keys_of(connection) == before
+    assert [is_gone(connection, task.uuid) for task in tasks] == [True, True]
+
+
+def test_purge_leaves_what_others_need(away: Any, connection: Any) -> None:
+    """The inputs of an array lie there once, and its task is one, until its last element goes."""
+    (away.folder / "given").write_text("x")
+    before = keys_of(connection)
+    array = away.session.submit(
+        drover.JobSpec(
+            argv=("true",), array=Array(indices=2), cwd=str(away.folder),
+            inputs=[Transfer(source="given", target="given")],
+        )
+    )  # fmt: skip
+    assert isinstance(array, drover.JobArray)
+    array.wait(60)
+    away.session.purge(jobs=[array[0]])
+    assert len(keys_of(connection) - before) == 2
+    uuid = task_of(away.session, array[1]).uuid
+    assert not is_gone(connection, uuid)
+    away.session.purge(jobs=[array[1]])
+    assert keys_of(connection) == before
     assert is_gone(connection, uuid)
 
 

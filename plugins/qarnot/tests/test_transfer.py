@@ -13,16 +13,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.exceptions
 import pytest
 from attrs import frozen
 from qarnot_live import LiveServer, Place
 
-from drover.models import Attempt, JobSpec, Observation, Reason
-from drover.testing import FakeClock
+from drover.errors import UnreachableError
+from drover.models import Attempt, JobSpec, Observation, Reason, Transfer
+from drover.testing import BackendHarness, FakeClock
 from drover_qarnot import _staging, _transfer
 from drover_qarnot._book import Book
 from drover_qarnot._cloud import Cloud, RefusedError
 from drover_qarnot._config import QarnotConfig, find_account
+from drover_qarnot._names import bucket_name
 from drover_qarnot._staging import REPORT_S, Meter
 from drover_qarnot._transfer import PART, PIECE, Mover
 
@@ -318,6 +321,36 @@ def test_an_engine_that_is_killed_in_an_upload_goes_on(
         assert dam.parts[5:] == [1, 2, 3, 4]
     finally:
         after.close()
+
+
+def test_what_was_cut_off_is_purged(
+    qarnot_server: LiveServer, connection: Any, tmp_path: Path
+) -> None:
+    """Parts of an object that will never be take room, and no list of objects shows them."""
+    made = BackendHarness("qarnot", tmp_path / "home", config=qarnot_server.config)
+    made.start()
+    (tmp_path / "big").write_bytes(os.urandom(PART + 7))
+    attempt = made.attempt(
+        ["true"], inputs=[Transfer(source=str(tmp_path / "big"), target="in")], cwd=str(tmp_path)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mover, "_send_part", failing)
+        (answer,) = made.backend.call("drover_stage_in", attempts=[attempt])
+    bucket = bucket_name(made.context.store_id, "in")
+    ((target, upload),) = Book(tmp_path / "home/backends/qarnot").uploads_under(bucket)
+    key = target.removeprefix(f"{bucket}/")
+    parts = {"Bucket": bucket, "Key": key, "UploadId": upload}
+
+    assert not answer.ok
+    assert "UploadId" in connection.s3client.list_parts(**parts)
+    made.backend.call("drover_forget", attempts=[attempt])
+    with pytest.raises(botocore.exceptions.ClientError, match="NoSuchUpload"):
+        connection.s3client.list_parts(**parts)
+    assert Book(tmp_path / "home/backends/qarnot").uploads_under(bucket) == []
+
+
+def failing(*_: object) -> str:
+    raise UnreachableError("the object store", "it is gone")
 
 
 def test_progress_tells_how_far_a_transfer_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS members (
     ending TEXT, requests TEXT NOT NULL DEFAULT '[]', ended INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS of_batch ON members (batch);
 CREATE TABLE IF NOT EXISTS closed (token TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS staged (token TEXT PRIMARY KEY, prefix TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS of_prefix ON staged (prefix);
 CREATE TABLE IF NOT EXISTS uploads (
     target TEXT PRIMARY KEY, facts TEXT NOT NULL);
 """
@@ -136,15 +138,6 @@ class Book:
         found: dict[str, Any] = json.loads(row[0]) if row else {}
         return found
 
-    def shares_inputs(self, name: str, inputs: str) -> bool:
-        """Tell whether another batch has the same inputs: an array may be several tasks."""
-        with self._open() as file:
-            row = file.execute(
-                "SELECT 1 FROM batches WHERE name != ? AND json_extract(body, '$.inputs') = ?",
-                (name, inputs),
-            ).fetchone()
-        return row is not None
-
     # --- members -------------------------------------------------------------------------------
 
     def members(self, tokens: Sequence[str]) -> dict[str, Member]:
@@ -228,6 +221,31 @@ class Book:
                 file.execute("DELETE FROM batches WHERE name = ?", row)
         return left is None
 
+    # --- inputs --------------------------------------------------------------------------------
+
+    def stage(self, prefixes: Mapping[str, str]) -> None:
+        """Write down under which prefix each token's inputs are about to lie.
+
+        Those of an array's elements are the same.
+        """
+        with self._open() as file:
+            file.executemany("INSERT OR REPLACE INTO staged VALUES (?, ?)", prefixes.items())
+
+    def own_inputs(self, token: str) -> str:
+        """Give the prefix of a token's inputs if they are nobody else's, or ""."""
+        with self._open() as file:
+            row = file.execute(
+                "SELECT prefix FROM staged AS own WHERE token = ? AND NOT EXISTS (SELECT 1 FROM "
+                "staged AS other WHERE other.prefix = own.prefix AND other.token != own.token)",
+                (token,),
+            ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def unstage(self, token: str) -> None:
+        """Strike off that inputs are a token's."""
+        with self._open() as file:
+            file.execute("DELETE FROM staged WHERE token = ?", (token,))
+
     # --- uploads that can be taken up again ------------------------------------------------------
 
     def upload(self, target: str) -> dict[str, Any] | None:
@@ -242,3 +260,12 @@ class Book:
             file.execute("DELETE FROM uploads WHERE target = ?", (target,))
             if facts is not None:
                 file.execute("INSERT INTO uploads VALUES (?, ?)", (target, json.dumps(facts)))
+
+    def uploads_under(self, target: str) -> list[tuple[str, str]]:
+        """List unfinished uploads whose targets begin so, with the ids that the store gave."""
+        with self._open() as file:
+            rows = file.execute(
+                "SELECT target, json_extract(facts, '$.id') FROM uploads "
+                "WHERE substr(target, 1, ?) = ?", (len(target), target)
+            ).fetchall()  # fmt: skip
+        return [(str(found), str(upload)) for found, upload in rows]

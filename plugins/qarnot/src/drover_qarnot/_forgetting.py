@@ -22,26 +22,46 @@ class Forgetting:
         Raises:
             BackendError, RefusedError: The cloud cannot be asked, or says no. Call it again.
         """
-        members = self._book.members([attempt.token for attempt in attempts])
         for attempt in attempts:
-            member = members.get(attempt.token)
-            if member is None:
-                continue
+            for token in tokens_of(attempt):
+                self._forget(token)
+
+    def _forget(self, token: str) -> None:
+        member = self._book.members([token]).get(token)
+        if member is not None:
             record = self._book.body(member.batch)
             self._cloud.delete_under(record["results"], f"{member.batch}/{member.instance}/")
-            others = [m for m in self._book.crew(member.batch) if m.token != member.token]
-            if not others:
+            if all(other.token == token for other in self._book.crew(member.batch)):
                 self._forget_task(member.batch, record["purge"])
-                inputs = record["inputs"]
-                if inputs and not self._book.shares_inputs(member.batch, inputs):
-                    self._cloud.delete_under(self._bucket, inputs)
-            self._book.forget(attempt.token)
+        # There may be inputs where there was never a task.
+        inputs = self._book.own_inputs(token)
+        if inputs:
+            self._delete(inputs)
+        self._book.unstage(token)
+        if member is not None:
+            self._book.forget(token)
+
+    def _delete(self, prefix: str) -> None:
+        """Delete what lies under a prefix, and what was cut off on its way there."""
+        self._cloud.delete_under(self._bucket, prefix)
+        for target, upload in self._book.uploads_under(f"{self._bucket}/{prefix}"):
+            self._abort_upload(target.removeprefix(f"{self._bucket}/"), upload)
+            self._book.note_upload(target, None)
+
+    def _abort_upload(self, key: str, upload: str) -> None:
+        self._quietly(
+            lambda: self._cloud.ask(
+                lambda connection: connection.s3client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload
+                )
+            )
+        )
 
     def _forget_task(self, name: str, buckets: Sequence[str]) -> None:
         task = self._cloud.task(name)
         if task is not None:
             self._quietly(lambda: self._cloud.ask(lambda _connection: task.delete()))
-        self._cloud.delete_under(self._bucket, run_prefix(name))
+        self._delete(run_prefix(name))
         for bucket in buckets:
             self._delete_bucket(bucket)
 
@@ -57,3 +77,11 @@ class Forgetting:
             call()
         except AbsentError:
             return
+
+
+def tokens_of(attempt: Attempt) -> list[str]:
+    """List the tokens of a job's attempt and of those before it: only the last one is told."""
+    stem, dash, number = attempt.token.rpartition("-")
+    if not dash or number != str(attempt.number):
+        return [attempt.token]
+    return [f"{stem}-{k}" for k in range(1, attempt.number + 1)]

@@ -23,7 +23,6 @@ from drover_qarnot._config import QarnotConfig
 from drover_qarnot._names import (
     OURS,
     bucket_name,
-    input_prefix,
     native_id_of,
     run_prefix,
     short_name,
@@ -34,7 +33,6 @@ from drover_qarnot._placing import Places
 from drover_qarnot._posting import (
     Group,
     group,
-    input_key,
     native_options,
     result_bucket,
     runner_plan,
@@ -114,7 +112,6 @@ class Handing:
             "snapshot_to": [options.get("snapshot_bucket"), options.get("snapshot_prefix")],
             "purge": _purged(options),
             "retried": "retries" in options,
-            "inputs": input_prefix(input_key(work.first)) if work.first.spec.inputs else "",
         }
         if not self._book.begin(work.name, record, work.instances):
             return None

@@ -47,6 +47,9 @@ class Staging:
 
     def bring(self, attempts: Sequence[Attempt]) -> list[StageAnswer]:
         """Upload inputs; those of an array once for all of its elements."""
+        self._book.stage({
+            attempt.token: input_prefix(input_key(attempt)) for attempt in attempts
+        })  # fmt: skip
         done: dict[str, StageAnswer] = {}
         answers: list[StageAnswer] = []
         for attempt in attempts:
