@@ -13,7 +13,7 @@ SHIPPED = [*ROOT.glob("core/src"), *ROOT.glob("plugins/*/src"), *ROOT.glob("libs
 OURS = ("benchmarks", "clusters", "core", "docs", "libs", "plugins", "tests")
 MAX_MODULE = 600
 # What must be one file, wherever it goes, and how long that may get.
-ONE_FILE = {"core/src/drover/commandline/wrapper.py": 900}
+ONE_FILE = {"core/src/drover/commandline/wrapper.py": 1000}
 LOOK_TWICE = 400
 MAX_FUNCTION = 60
 

@@ -359,6 +359,10 @@ class Bench:
         for hook, answer in answers.items():
             self.world.answers[f"drover_{hook}"].append(answer)
 
+    def rewrite_all(self, hook: str, answers: Sequence[Callable[[Any], Any]]) -> None:
+        """Let the next calls of one hook do something else, one after the other."""
+        self.world.answers[f"drover_{hook}"].extend(answers)
+
     # The end
 
     def story(self) -> str:

@@ -34,6 +34,7 @@ from drover.models import (
     Array,
     Condition,
     Dependency,
+    Elements,
     EndReport,
     JobRecord,
     JobSpec,
@@ -361,6 +362,22 @@ EXAMPLES: tuple[e.Event, ...] = (
         ),
     ),
     e.ControlAsked(at=2.0, request=Request(id="r2", verb=Verb.REQUEUE, by="me", at=2.0)),
+    e.DependenciesMet(
+        at=2.0,
+        predecessors=(
+            Predecessor(
+                job="a2",
+                token="",
+                native_id="",
+                condition=Condition.ENDED,
+                native_ids=("12", "13"),
+                elements=(
+                    Elements(attempt=1, indices="0-99"),
+                    Elements(attempt=2, indices="100,105"),
+                ),
+            ),
+        ),
+    ),
 )
 
 

@@ -11,14 +11,17 @@ from tiny import Bench, Reply
 
 from drover.commandline import Command, Talk, claims, converse, read_json
 from drover.commandline.backend import REST
-from drover.commandline.wrapper import CANCEL
+from drover.commandline.wrapper import CANCEL, UNRUN_EXIT
 from drover.errors import UnreachableError
 from drover.models import (
     Answer,
     Attempt,
+    Condition,
+    Elements,
     Health,
     Observation,
     Phase,
+    Predecessor,
     Resources,
     Source,
     Started,
@@ -88,6 +91,37 @@ def test_like_jobs_go_as_one_array(bench: Bench) -> None:
     assert {"5", "1"} == {argv[3] for argv in bench.world.log}
     assert {Answer.ACCEPTED} == {each.answer for each in answers}
     assert {each.token for each in attempts} == {each.token for each in answers}
+
+
+def test_arrays_of_ours_stay_apart(bench: Bench) -> None:
+    """Who waits for one of them need not wait for the other."""
+    attempts = [
+        evolve(bench.attempt(n), array_id=array, array_index=n)
+        for n, array in enumerate(["a", "a", "b", "b", "b", None])
+    ]
+    bench.backend.drover_submit(attempts)
+
+    assert ["1", "2", "3"] == sorted(argv[3] for argv in bench.world.log)
+
+
+def test_a_task_behind_a_whole_array_reads_its_records(bench: Bench) -> None:
+    """What the engine names is what the wrapper on the node finds."""
+    first = [
+        evolve(bench.attempt(n), job_id=f"a.{n}", token=f"store-a.{n}-1", array_id="a")
+        for n in range(3)
+    ]
+    before = Predecessor(
+        job="a", token="", native_id="", condition=Condition.SUCCEEDED, native_ids=("1",),
+        elements=(Elements(attempt=1, indices="0-2"),),
+    )  # fmt: skip
+    attempts = [evolve(bench.attempt(n), predecessors=(before,)) for n in range(3, 6)]
+    place(bench, *first)
+    place(bench, *attempts)
+    world = bench.world
+
+    codes = [world.execute(native_id) for native_id in ("1.0", "2.0", "1.1", "1.2", "2.1", "2.2")]
+
+    assert [0, UNRUN_EXIT, 0, 0, 0, 0] == codes
 
 
 def test_an_array_is_as_large_as_the_system_takes(bench: Bench) -> None:

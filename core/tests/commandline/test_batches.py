@@ -11,7 +11,7 @@ import pytest
 from attrs import evolve
 
 from drover.commandline import Batch, Batches, TaskSettings, wrapper
-from drover.models import Attempt, Condition, JobSpec, Predecessor, Resources
+from drover.models import Attempt, Condition, Elements, JobSpec, Predecessor, Resources
 
 SETTINGS = TaskSettings(
     pass_env=("SLURM*",), env={"IN": "here"}, shared_signals=(15,), launchers={"srun": ("srun",)}
@@ -240,6 +240,55 @@ def test_predecessors_are_named_by_their_folders(home: Path) -> None:
     folders = [before["folder"] for before in task(batch)["after"]]
 
     assert [str(home.parent / "jobs/job0"), ""] == folders
+
+
+def whole(*elements: Elements) -> Predecessor:
+    return Predecessor(
+        job="a1", token="", native_id="", condition=Condition.ENDED, native_ids=("7",),
+        elements=elements,
+    )  # fmt: skip
+
+
+def test_a_whole_array_is_named_by_the_folders_of_its_elements(home: Path) -> None:
+    """Once for all tasks, whoever many they are."""
+    before = whole(Elements(attempt=1, indices="0-98"), Elements(attempt=2, indices="99"))
+    attempts = [evolve(attempt(n), predecessors=(before,)) for n in range(3)]
+    store = home.parent / "\udcff"
+    batch = Batches(home, SETTINGS, store).make(attempts, [home / str(n) for n in range(3)])
+
+    entry = {
+        "job": "a1", "condition": "ended",
+        "elements": [[f"{store}/jobs/a1.", "/1", "0-98"], [f"{store}/jobs/a1.", "/2", "99"]],
+    }  # fmt: skip
+    assert [[entry]] * 3 == [task(batch, index)["after"] for index in range(3)]
+    assert {f"{batch.tasks}.before"} == {task(batch, index)["before"] for index in range(3)}
+    assert 1 == batch.tasks.read_text().count("0-98")
+    folders = list(wrapper.folders_before(entry))
+    assert 100 == len(folders)
+    assert os.fsencode(f"{store}/jobs/a1.99/2") == os.fsencode(folders[-1])
+
+
+def test_tasks_that_wait_for_different_jobs_each_say_for_which(home: Path) -> None:
+    """A plugin may put together what is alike to its scheduler alone."""
+    before = whole(Elements(attempt=1, indices="0-98"))
+    attempts = [evolve(attempt(0), predecessors=(before,)), attempt(1)]
+    batch = Batches(home, SETTINGS, home).make(attempts, [home / "0", home / "1"])
+
+    tasks = [task(batch, index) for index in range(2)]
+    assert [True, False] == ["after" in each for each in tasks]
+    assert [False, False] == ["before" in each for each in tasks]
+
+
+def test_what_was_found_of_others_goes_with_the_list(home: Path) -> None:
+    """Nothing is left of what was forgotten."""
+    before = whole(Elements(attempt=1, indices="0"))
+    attempts = [evolve(attempt(n), predecessors=(before,)) for n in range(2)]
+    made = Batches(home, SETTINGS, home)
+    batch = made.make(attempts, [home.parent / "0", home.parent / "1"])
+    Path(task(batch)["before"]).write_text("{}")
+    made.forget(batch.tokens)
+
+    assert ["news"] == sorted(path.name for path in home.iterdir())
 
 
 def test_a_list_that_cannot_be_written_is_not_handed_over(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -393,3 +394,123 @@ def test_a_record_that_cannot_be_read_lets_nothing_run(tmp_path: Path) -> None:
 
     with pytest.raises(wrapper.Unrun, match="cannot be read"):
         wrapper.check_predecessors({"after": [before]})
+
+
+def leave(folder: Path, *codes: int | None) -> dict[str, Any]:
+    """Leave the records of an array's elements, each in its folder; `None`: none."""
+    for index, code in enumerate(codes):
+        place = folder / f"job.{index}/1"
+        place.mkdir(parents=True, exist_ok=True)
+        if code is not None:
+            (place / "exit.0.json").write_text(json.dumps({"exit_code": code}))
+    # In two parts, as where one was handed over twice.
+    last = len(codes) - 1
+    parts = [[f"{folder}/job.", "/1", f"0-{last - 1}"], [f"{folder}/job.", "/1", str(last)]]
+    return {"job": "job", "elements": parts}
+
+
+@pytest.mark.parametrize(
+    ("codes", "met"),
+    [
+        ((0, 0, 0), {"succeeded", "ended"}),
+        ((0, 3, 0), {"failed", "ended"}),
+        ((0, 0, 3), {"failed", "ended"}),
+        ((0, None, 0), set()),
+        ((0, 0, None), set()),
+        ((3, None, 0), set()),
+    ],
+)
+def test_an_array_is_judged_by_the_records_of_all_its_elements(
+    tmp_path: Path, codes: Sequence[int | None], met: set[str]
+) -> None:
+    """One that failed is enough, and one of which nobody knows: nothing runs."""
+    before = leave(tmp_path, *codes)
+
+    def is_met(condition: str) -> bool:
+        try:
+            wrapper.check_predecessors({"after": [{**before, "condition": condition}]})
+        except wrapper.Unrun:
+            return False
+        return True
+
+    assert met == {condition for condition in ("succeeded", "failed", "ended") if is_met(condition)}
+
+
+def test_an_array_without_elements_lets_nothing_run() -> None:
+    """Who names nobody has waited for nobody."""
+    before = {"job": "abc", "condition": "ended", "elements": []}
+
+    with pytest.raises(wrapper.Unrun, match="without its elements"):
+        wrapper.check_predecessors({"after": [before]})
+
+
+@pytest.mark.parametrize(("codes", "why"), [((0, 0), ""), ((0, 4), "job job had to be succeeded")])
+def test_the_first_of_a_list_reads_for_all(tmp_path: Path, codes: Sequence[int], why: str) -> None:
+    """Ten thousand elements would read ten thousand records each."""
+    before = {**leave(tmp_path, *codes), "condition": "succeeded"}
+    task = {"after": [before], "before": str(tmp_path / "list.before")}
+
+    def judged() -> str:
+        try:
+            wrapper.check_predecessors(task)
+        except wrapper.Unrun as unrun:
+            return str(unrun)
+        return ""
+
+    first = judged()
+    for path in tmp_path.glob("job.*/1/exit.0.json"):
+        path.unlink()
+
+    assert [why, why] == [first, judged()]
+
+
+def test_what_nobody_knows_yet_is_looked_for_again(tmp_path: Path) -> None:
+    """A record may come late; only what stands in one is true for good."""
+    before = {**leave(tmp_path, 0, None), "condition": "succeeded"}
+    task = {"after": [before], "before": str(tmp_path / "list.before")}
+    with pytest.raises(wrapper.Unrun, match="no record"):
+        wrapper.check_predecessors(task)
+
+    leave(tmp_path, 0, 0)
+
+    wrapper.check_predecessors(task)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"why": null}', "\0"])
+def test_a_finding_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+    """A disk that broke lets nothing run that must not."""
+    (tmp_path / "list.before").write_text(content)
+    before = {**leave(tmp_path, 0, 3), "condition": "succeeded"}
+
+    with pytest.raises(wrapper.Unrun, match="had to be"):
+        wrapper.check_predecessors({"after": [before], "before": str(tmp_path / "list.before")})
+
+
+def test_what_another_has_found_meanwhile_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand that start together read what one of them has read first."""
+    place = tmp_path / "list.before"
+    asked: list[str] = []
+
+    def ended_well(_job: str, folder: str) -> bool:
+        asked.append(folder)
+        place.write_text('{"why": ""}')
+        return True
+
+    monkeypatch.setattr(wrapper, "ended_well", ended_well)
+    parts = [[f"{tmp_path}/job.", "/1", "0-999"]]
+    before = {"job": "job", "condition": "succeeded", "elements": parts}
+    wrapper.check_predecessors({"after": [before], "before": str(place)})
+
+    assert len(asked) < wrapper.LOOK_AFTER
+
+
+def test_without_a_place_for_findings_each_finds_out_itself(tmp_path: Path) -> None:
+    """A full disk keeps no job from running."""
+    task = {
+        "after": [{**leave(tmp_path, 0, 0), "condition": "succeeded"}],
+        "before": str(tmp_path / "away/list.before"),
+    }
+
+    wrapper.check_predecessors(task)

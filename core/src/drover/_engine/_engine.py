@@ -213,44 +213,10 @@ class Engine:
             self.desk.dirty.clear()
             written += facts
             ended, self.desk.ended = self.desk.ended, []
-            if ended:
-                _dependencies.settle(self.desk, self.reader, self.writer, ended, self.now)
-            self._look_at_dependencies(facts)
             checks, self._check = self._check, []
-            for n in checks:
-                if n in self.desk.jobs:
-                    job = self.desk.jobs[n]
-                    is_left = self._leaves_dependencies(job)
-                    _dependencies.judge_all(
-                        self.desk, self.reader, self.writer, job, self.now, is_left=is_left
-                    )
+            _dependencies.follow(self, facts, ended, checks)
             self._do_touched()
         self._written += written
-
-    def _leaves_dependencies(self, job: JobRecord) -> bool:
-        """Tell whether a job wants its backend to wait for others, and the backend can."""
-        if not job.spec.native.get(job.backend, {}).get("dependencies"):
-            return False
-        runtime = self.runtime_of(job)
-        return runtime is not None and runtime.capabilities.dependencies
-
-    def _look_at_dependencies(self, facts: Sequence[tuple[int, e.Event]]) -> None:
-        """Let jobs that wait for others be judged anew where a backend may see to that."""
-        able = {r.name for r in self.backends.runtimes.values() if r.capabilities.dependencies}
-        if not able:
-            return
-        placed: list[JobRecord] = []
-        for n, fact in facts:
-            job = self.desk.jobs[n]
-            if isinstance(fact, e.Accepted) and job.backend in able:
-                placed.append(job)
-            elif isinstance(fact, e.Withdrawn) and job.spec.after and not job.dependencies_met:
-                self._check.append(n)
-        for job in _dependencies.waiting_for(self.desk, self.reader, placed):
-            # The others wait for an end, and need not be here before there is one.
-            if self._leaves_dependencies(job):
-                self.desk.put(job)
-                self._check.append(job.n)
 
     def _backends_wanted(self) -> list[str]:
         placed = {self.desk.jobs[n].backend for n in self.desk.touched if n in self.desk.jobs}

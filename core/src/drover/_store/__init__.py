@@ -2,6 +2,7 @@
 
 from drover._store._agenda import agenda
 from drover._store._drafts import Draft
+from drover._store._filter import JobFilter
 from drover._store._host import (
     SystemClock,
     boot_id,
@@ -13,7 +14,7 @@ from drover._store._host import (
 from drover._store._ids import new_id
 from drover._store._lease import RENEW_S, TTL_S, LeaseHolder
 from drover._store._place import NetworkFileSystemWarning, default_home, make_private
-from drover._store._reader import JobFilter, JournalEntry, Reader
+from drover._store._reader import JournalEntry, Reader
 from drover._store._store import Store
 from drover._store._writer import Writer
 

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from drover import machine
 from drover._store._agenda import agenda
+from drover._store._filter import as_sql
 from drover._store._ids import new_ids
-from drover._store._reader import as_sql
 from drover._wire import SubmittedEncoder, encode_record
 from drover.events import Submitted
 from drover.states import State

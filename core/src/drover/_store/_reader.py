@@ -7,11 +7,12 @@ from typing import Any, Final, TypeVar
 from attrs import frozen
 
 from drover import machine
+from drover._store._filter import JobFilter, as_sql, marks
 from drover._store._sealing import Sealer
 from drover._wire import UNREADABLE, decode_event, decode_record, decode_submitted
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.events import Event, Submitted
-from drover.models import JobRecord
+from drover.models import JobRecord, Source
 from drover.states import BY_WORD, ENDED, FINAL, PLACED, State
 
 _COLUMNS: Final = "jobs.n, jobs.id, jobs.spec_seq, jobs.array_id, jobs.array_index, jobs.record"
@@ -36,45 +37,6 @@ class JournalEntry:
     name: str
     """The fact's name, as in `drover.events`."""
     event: Event
-
-
-@frozen(kw_only=True)
-class JobFilter:
-    """Which jobs are meant. `None`: any."""
-
-    states: tuple[State, ...] | None = None
-    tag: str | None = None
-    name: str | None = None
-    backend: str | None = None
-    array: str | None = None
-
-    def where(self) -> tuple[str, list[Any]]:
-        """Write the condition and its parameters."""
-        terms, values = ["1"], list[Any]()
-        if self.states is not None:
-            terms.append(f"jobs.state IN ({_marks(len(self.states))})")
-            values.extend(state.value for state in self.states)
-        if self.tag is not None:
-            terms.append("jobs.n IN (SELECT n FROM tags WHERE tag = ?)")
-            values.append(as_sql(self.tag))
-        for column, wanted in (
-            ("name", self.name),
-            ("backend", self.backend),
-            ("array_id", self.array),
-        ):
-            if wanted is not None:
-                terms.append(f"jobs.{column} = ?")
-                values.append(as_sql(wanted))
-        return " AND ".join(terms), values
-
-
-def as_sql(text: str) -> str:
-    """Write what is no Unicode (lone surrogates) as escapes: SQLite holds UTF-8 alone."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
-
-
-def _marks(count: int) -> str:
-    return ",".join("?" * count)
 
 
 def _pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
@@ -125,7 +87,7 @@ class Reader:
             self._facts.clear()
         for piece in _pieces(unknown):
             rows = self._sql.execute(
-                f"SELECT seq, at, data FROM journal WHERE seq IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT seq, at, data FROM journal WHERE seq IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
             for seq, at, data in rows:
@@ -161,7 +123,7 @@ class Reader:
         out: list[JobRecord] = []
         for piece in _pieces(sorted(set(ns))):
             rows = self._sql.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE n IN ({_marks(len(piece))}) ORDER BY n",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM jobs WHERE n IN ({marks(len(piece))}) ORDER BY n",  # noqa: S608
                 piece,
             ).fetchall()
             out.extend(self._jobs(rows))
@@ -186,7 +148,7 @@ class Reader:
         out: dict[str, JobRecord] = {}
         for piece in _pieces(ids):
             rows = self._sql.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             ).fetchall()
             out.update((job.id, job) for job in self._jobs(rows))
@@ -197,7 +159,7 @@ class Reader:
         out: dict[str, State] = {}
         for piece in _pieces(ids):
             rows = self._sql.execute(
-                f"SELECT id, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT id, state FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
             out.update((job_id, BY_WORD[state]) for job_id, state in rows)
@@ -291,7 +253,7 @@ class Reader:
         """Read the jobs that an engine must know of: placed, staging, or asked of something."""
         states = [state.value for state in (*PLACED, *_STAGING)]
         rows = self._sql.execute(
-            f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({_marks(len(states))}) UNION "  # noqa: S608
+            f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({marks(len(states))}) UNION "  # noqa: S608
             f"SELECT {_COLUMNS} FROM jobs WHERE asked IS NOT NULL",
             states,
         ).fetchall()
@@ -303,9 +265,9 @@ class Reader:
         """Read jobs whose turn it is on a backend: higher priority first, then older first."""
         but = ""
         if full_arrays:
-            but += f" AND (array_id IS NULL OR array_id NOT IN ({_marks(len(full_arrays))}))"
+            but += f" AND (array_id IS NULL OR array_id NOT IN ({marks(len(full_arrays))}))"
         if skip:
-            but += f" AND n NOT IN ({_marks(len(skip))})"
+            but += f" AND n NOT IN ({marks(len(skip))})"
         rows = self._sql.execute(
             f"SELECT {_COLUMNS} FROM jobs WHERE backend = ? AND turn IS NOT NULL{but} "  # noqa: S608
             "ORDER BY priority DESC, n LIMIT ?",
@@ -364,7 +326,7 @@ class Reader:
     def has_unfinished(self) -> bool:
         """Tell whether an engine has anything left to do, now or at a later instant."""
         row = self._sql.execute(
-            f"SELECT 1 FROM jobs WHERE state IN ({_marks(len(_UNFINISHED))}) LIMIT 1",  # noqa: S608
+            f"SELECT 1 FROM jobs WHERE state IN ({marks(len(_UNFINISHED))}) LIMIT 1",  # noqa: S608
             _UNFINISHED,
         ).fetchone()
         return row is not None or self._is_asked()
@@ -382,7 +344,7 @@ class Reader:
         rows = self._sql.execute(
             "SELECT DISTINCT n FROM dependencies WHERE met = 0 AND (on_id IN "  # noqa: S608
             "(SELECT id FROM arrays) OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = on_id "
-            f"AND jobs.state IN ({_marks(len(final))})))",
+            f"AND jobs.state IN ({marks(len(final))})))",
             final,
         )
         return [row[0] for row in rows]
@@ -405,7 +367,7 @@ class Reader:
         out: dict[str, tuple[int, State]] = {}
         for piece in _pieces(ids):
             rows = self._sql.execute(
-                f"SELECT id, n, state FROM jobs WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT id, n, state FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
             out.update((job_id, (n, BY_WORD[state])) for job_id, n, state in rows)
@@ -418,12 +380,29 @@ class Reader:
         )
         return [(job_id, n, BY_WORD[state]) for job_id, n, state in rows]
 
+    def placements(self, array_id: str) -> list[tuple[int, State, int, str, bool]]:
+        """Read where the elements of an array are: thousands at once, and no more than that.
+
+        Returns:
+            Index, state, attempt, native id or "", whether its exit record was seen; in order.
+        """
+        rows = self._sql.execute(
+            "SELECT array_index, state, coalesce(json_extract(record, '$.attempt'), 1), "
+            "coalesce(json_extract(record, '$.native_id'), ''), "
+            "coalesce(json_extract(record, '$.outcome.evidence'), '') LIKE ? "
+            "FROM jobs WHERE array_id = ? ORDER BY n",
+            (f'%"{Source.EXIT_RECORD}"%', array_id),
+        )
+        return [
+            (index, BY_WORD[word], number, at, bool(seen)) for index, word, number, at, seen in rows
+        ]
+
     def states_at(self, ns: Sequence[int]) -> dict[int, State]:
         """Read the states of jobs by position. Those not there are left out."""
         out: dict[int, State] = {}
         for piece in _pieces(ns):
             rows = self._sql.execute(
-                f"SELECT n, state FROM jobs WHERE n IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT n, state FROM jobs WHERE n IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
             out.update((n, BY_WORD[state]) for n, state in rows)
@@ -465,7 +444,7 @@ class Reader:
             out.extend(
                 self._sql.execute(
                     "SELECT n, on_id, condition FROM dependencies WHERE met = 0 AND on_id IN "  # noqa: S608
-                    f"({_marks(len(piece))})",
+                    f"({marks(len(piece))})",
                     piece,
                 )
             )
@@ -483,7 +462,7 @@ class Reader:
             row[0]
             for piece in _pieces(ids)
             for row in self._sql.execute(
-                f"SELECT id FROM arrays WHERE id IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT id FROM arrays WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
         }
@@ -492,7 +471,7 @@ class Reader:
         """Tell whether an element of an array is in one of these states."""
         words = [state.value for state in states]
         row = self._sql.execute(
-            f"SELECT 1 FROM jobs WHERE array_id = ? AND state IN ({_marks(len(words))}) LIMIT 1",  # noqa: S608
+            f"SELECT 1 FROM jobs WHERE array_id = ? AND state IN ({marks(len(words))}) LIMIT 1",  # noqa: S608
             (array_id, *words),
         ).fetchone()
         return row is not None
@@ -503,7 +482,7 @@ class Reader:
             row[0]
             for piece in _pieces(tokens)
             for row in self._sql.execute(
-                f"SELECT token FROM closed WHERE token IN ({_marks(len(piece))})",  # noqa: S608
+                f"SELECT token FROM closed WHERE token IN ({marks(len(piece))})",  # noqa: S608
                 piece,
             )
         }

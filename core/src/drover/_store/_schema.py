@@ -89,13 +89,18 @@ def _from_2(_connection: sqlite3.Connection) -> None:
     """Change nothing: predecessors that a backend waits for were added, none is by default."""
 
 
+def _from_3(_connection: sqlite3.Connection) -> None:
+    """Change nothing: a predecessor may be a whole array now, and was none then."""
+
+
 MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {
     1: _from_1,
     2: _from_2,
+    3: _from_3,
 }
 """How to come from schema N to N + 1. Runs inside one transaction."""
 
-SUPPORTED: Final = 3
+SUPPORTED: Final = 4
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -8,7 +8,8 @@ from drover import machine
 from drover._store import _rows
 from drover._store._agenda import agenda
 from drover._store._drafts import Batch
-from drover._store._reader import Reader, as_sql
+from drover._store._filter import as_sql
+from drover._store._reader import Reader
 from drover._store._sealing import Sealer
 from drover._wire import encode_event, encode_record
 from drover.events import ControlAsked, Event, Submitted

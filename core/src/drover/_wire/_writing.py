@@ -21,6 +21,7 @@ from drover.models import (
     JobRecord,
     JobSpec,
     Outcome,
+    Predecessor,
     Progress,
     Request,
     Resources,
@@ -29,7 +30,7 @@ from drover.models import (
     Usage,
 )
 
-for _kind in (Progress, Request, Resources, Retry, Dependency, Transfer):
+for _kind in (Progress, Predecessor, Request, Resources, Retry, Dependency, Transfer):
     converter.register_unstructure_hook(
         _kind, make_dict_unstructure_fn(_kind, converter, _cattrs_omit_if_default=True)
     )

@@ -70,7 +70,7 @@ class CommandLineBackend:
         self.context = context
         self.scheduler = scheduler
         self.folder = context.home / "backends" / context.name
-        self.batches = Batches(self.folder, scheduler.settings)
+        self.batches = Batches(self.folder, scheduler.settings, context.home)
         self._memory = Memory()
         self._news = NewsReader(self.batches.news, self._hear)
 
@@ -108,7 +108,13 @@ class CommandLineBackend:
         self._news.want(True)
         groups: dict[Hashable, list[Attempt]] = {}
         for attempt in attempts:
-            like = (self.scheduler.options(attempt.spec), attempt.spec.cwd, attempt.predecessors)
+            # An array stays by itself: others can wait for it, and for nothing else.
+            like = (
+                self.scheduler.options(attempt.spec),
+                attempt.spec.cwd,
+                attempt.predecessors,
+                attempt.array_id,
+            )
             groups.setdefault(like, []).append(attempt)
         size = self.scheduler.most_elements if self.scheduler.capabilities.arrays else 1
         parts = [

@@ -20,6 +20,7 @@ from attrs import field, frozen
 from drover.commandline import wrapper
 from drover.commandline.claims import PRIVATE
 from drover.commandline.tasks import expand
+from drover.commandline.tokens import element_paths
 from drover.models import Attempt, JobSpec
 
 _ENDING: Final = ".tasks"
@@ -105,8 +106,10 @@ class TaskSettings:
 class Batches:
     """All submissions of one backend. Reads what is on the disk when it is first asked."""
 
-    def __init__(self, folder: Path, settings: TaskSettings) -> None:
+    def __init__(self, folder: Path, settings: TaskSettings, home: Path | None = None) -> None:
         self._folder = folder
+        self._home = home
+        """Of the store; without it no task waits for a whole array."""
         self.settings = settings
         """May be set anew when more is known of the site; what was written stays as it is."""
         self._places: dict[str, Place] = {}
@@ -155,6 +158,8 @@ class Batches:
         self, label: str, attempts: Sequence[Attempt], folders: Sequence[str]
     ) -> Iterator[str]:
         settings = self.settings
+        after = self._after(attempts[0])
+        is_shared = all(a.predecessors == attempts[0].predecessors for a in attempts)
         bases = {a.base_digest: dict(a.base_environment) for a in attempts if a.base_digest}
         head = {
             "version": wrapper.VERSION,
@@ -167,11 +172,15 @@ class Batches:
                 "shared_signals": [int(number) for number in settings.shared_signals],
                 "news": str(self.news),
                 **({"listens": True} if settings.listens else {}),
+                **({"after": after} if after and is_shared else {}),
             },
         }
         yield json.dumps(head) + "\n"
         for attempt in attempts:
-            yield _text(self._task(attempt)) + "\n"
+            task = self._task(attempt)
+            if attempt.predecessors and not is_shared:
+                task["after"] = self._after(attempt)
+            yield _text(task) + "\n"
 
     def _task(self, attempt: Attempt) -> dict[str, Any]:
         spec = attempt.spec
@@ -192,22 +201,30 @@ class Batches:
         for name in _FALSE_UNLESS_SAID:
             if getattr(spec, name):
                 task[name] = True
-        if attempt.predecessors:
-            task["after"] = [
-                {
-                    "job": other.job,
-                    "condition": str(other.condition),
-                    # One that is not known here has no record to be found: nothing is run.
-                    "folder": place.path if (place := self.place(other.token)) else "",
-                }
-                for other in attempt.predecessors
-            ]
         if spec.resources.wall_time is not None and self.settings.keeps_wall_time:
             task["wall_time"] = spec.resources.wall_time
         for name in ("pre_launch", "post_launch"):
             if getattr(spec, name):
                 task[name] = getattr(spec, name)
         return task
+
+    def _after(self, attempt: Attempt) -> list[dict[str, Any]]:
+        """Say whose records the wrapper has to read, and what they have to tell."""
+        told: list[dict[str, Any]] = []
+        for other in attempt.predecessors:
+            entry: dict[str, Any] = {"job": other.job, "condition": str(other.condition)}
+            if other.elements:
+                entry["elements"] = [
+                    [*element_paths(self._home, other.job, part.attempt), part.indices]
+                    for part in other.elements
+                    if self._home is not None
+                ]
+            else:
+                # One that is not known here has no record to be found: nothing is run.
+                place = self.place(other.token)
+                entry["folder"] = place.path if place else ""
+            told.append(entry)
+        return told
 
     def place(self, token: str) -> Place | None:
         """Say where an attempt stands; `None` if it was never written down here."""
@@ -230,7 +247,7 @@ class Batches:
                 self._strike(place)
                 continue
             del self._left[place.key]
-            for ending in (_ENDING, _LOG, _ENDING + wrapper.STRUCK):
+            for ending in (_ENDING, _LOG, _ENDING + wrapper.STRUCK, _ENDING + wrapper.BEFORE):
                 (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
 
     def _strike(self, place: Place) -> None:

@@ -27,3 +27,8 @@ def attempt_paths(home: Path, attempts: Iterable[tuple[str, int]]) -> list[str]:
     """Name the folders of many attempts, by job and number."""
     folder = os.fspath(home / "jobs")
     return [f"{folder}/{job_id}/{number}" for job_id, number in attempts]
+
+
+def element_paths(home: Path, array_id: str, number: int) -> tuple[str, str]:
+    """Name the folders of an array's elements: what stands before the index, and behind it."""
+    return f"{os.fspath(home / 'jobs')}/{array_id}.", f"/{number}"

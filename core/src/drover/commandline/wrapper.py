@@ -34,12 +34,17 @@ import subprocess
 import sys
 import time
 from types import FrameType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 VERSION = 1
 TASK = "task.json"
 STRUCK = ".struck"
 """Ending of a file beside a list, with the indices of tasks that must not be run any more."""
+BEFORE = ".before"
+"""Ending of a file beside a list: what the jobs came to that had to end before its tasks. The
+first task to know it says so, and no other has to read thousands of records."""
+LOOK_AFTER = 50
+"""Records that are read between two looks whether another task has said so meanwhile."""
 UNRUN_EXIT = 118
 """Exit code of a wrapper that ran nothing. Free in sysexits.h, shells, Slurm and Grid Engine."""
 MASKED_EXIT = 98
@@ -321,6 +326,8 @@ def read_listed_task(path: str, index: int) -> Json:
         # What the head sets is right for every task of this scheduler, whatever is inherited.
         own.update(head.get("env", {}))
         task = dict(head["common"], **entry)
+        if "after" in head["common"] and len(head["members"]) > 1:
+            task["before"] = path + BEFORE
         token, folder = head["members"][index]
         task.update(version=head["version"], env=own, token=str(token), folder=str(folder))
         make_folder(path, index, os.fsdecode(to_bytes(task["folder"])))
@@ -799,18 +806,92 @@ def check_predecessors(task: Mapping[str, Any]) -> None:
     Raises:
         Unrun: One did not, or nobody knows.
     """
-    for before in task.get("after", ()):
-        folder = os.fsdecode(to_bytes(before["folder"]))
-        try:
-            record = read_json(os.path.join(folder, "exit.0.json"))
-        except OSError as error:
-            raise Unrun(f"the record of job {before['job']} cannot be read: {error}") from error
-        if not record:
-            raise Unrun(f"job {before['job']} has left no record")
-        ended_well = record.get("exit_code") == 0 and not record.get("over")
-        wanted = {"succeeded": ended_well, "failed": not ended_well, "ended": True}
-        if not wanted.get(before["condition"]):
-            raise Unrun(f"job {before['job']} had to be {before['condition']}")
+    if not task.get("after"):
+        return
+    place = task.get("before")
+    why = read_verdict(place)
+    if why is None:
+        why = judge_predecessors(task["after"], place)
+        if place:
+            # Without it each task looks for itself.
+            folder, _, name = place.rpartition("/")
+            with contextlib.suppress(OSError):
+                write_whole(folder, name, {"why": why}, False)
+    if why:
+        raise Unrun(why)
+
+
+def read_verdict(place: Optional[str]) -> Optional[str]:
+    """Read what another task of the list has found: what did not come true, "" if all did.
+
+    An end that stands in a record is the last one: what was found once is true for good.
+    """
+    found: Json = {}
+    if place:
+        with contextlib.suppress(OSError):
+            found = read_json(place) or {}
+    why = found.get("why")
+    return why if isinstance(why, str) else None
+
+
+def judge_predecessors(after: Sequence[Mapping[str, Any]], place: Optional[str]) -> str:
+    """Read records until all is known. Gives what did not come true, "" if all did.
+
+    Raises:
+        Unrun: A record is missing or cannot be read.
+    """
+    count = 0
+    for before in after:
+        job, condition = before["job"], before["condition"]
+        failed = named = False
+        for folder in folders_before(before):
+            named = True
+            count += 1
+            if count % LOOK_AFTER == 0:
+                known = read_verdict(place)
+                if known is not None:
+                    return known
+            failed = not ended_well(job, folder) or failed
+            if failed and condition == "succeeded":
+                break
+        if not named:
+            raise Unrun(f"job {job} is named without its elements")
+        if not {"succeeded": not failed, "failed": failed, "ended": True}.get(condition):
+            return f"job {job} had to be {condition}"
+    return ""
+
+
+def folders_before(before: Mapping[str, Any]) -> Iterator[str]:
+    """Name the folders of a job, or of the elements of an array."""
+    if "elements" not in before:
+        yield os.fsdecode(to_bytes(before["folder"]))
+        return
+    for head, tail, text in before["elements"]:
+        for index in read_indices(text):
+            yield os.fsdecode(to_bytes(f"{head}{index}{tail}"))
+
+
+def read_indices(text: str) -> Iterator[int]:
+    """Read numbers and ranges, a step behind a colon: `0-99,105,200-300:10`."""
+    for word in text.split(","):
+        span, _, step = word.partition(":")
+        first, _, last = span.partition("-")
+        yield from range(int(first), int(last or first) + 1, int(step or 1))
+
+
+def ended_well(job: str, folder: str) -> bool:
+    """Tell by its record how a job ended.
+
+    Raises:
+        Unrun: There is none, or it cannot be read.
+    """
+    try:
+        record = read_json(os.path.join(folder, "exit.0.json"))
+    except OSError as error:
+        raise Unrun(f"the record of job {job} cannot be read: {error}") from error
+    if not record:
+        raise Unrun(f"job {job} has left no record")
+    return record.get("exit_code") == 0 and not record.get("over")
 
 
 def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:

@@ -40,6 +40,11 @@ class Capabilities:
     """Several attempts of one array in a batch reach the scheduler as one array."""
     dependencies: bool = False
     """It can wait for jobs on behalf of others, where their native option `dependencies` asks."""
+    element_separator: str | None = None
+    """What ends the id of the array in the native id of one of its elements, such as the `_` of
+    `12_3`. Set where, with `dependencies`, it can wait for whole arrays."""
+    most_predecessors: int = 100
+    """Most native ids that one attempt waits for; behind more of them the engine waits."""
     push: bool = False
     """It reports by `Context.report` and is not polled."""
     restart: bool = False

@@ -24,13 +24,31 @@ class Progress:
 
 
 @frozen(kw_only=True)
+class Elements:
+    """Some elements of one array, all of them in an attempt of the same number."""
+
+    attempt: int
+    indices: str
+    """Numbers and ranges, a step behind a colon: `0-99,105,200-300:10`."""
+
+
+@frozen(kw_only=True)
 class Predecessor:
-    """A job that is placed, and whose end is awaited by the backend and not by the engine."""
+    """A job or an array that is placed, and whose end the backend awaits and not the engine."""
 
     job: str
+    """Id of the job, or of the array."""
     token: str
+    """Of the job; empty for an array."""
     native_id: str
+    """Of the job; empty for an array."""
     condition: Condition
+    native_ids: tuple[str, ...] = ()
+    """Of an array: what its elements are in at the backend, see
+    `Capabilities.element_separator`."""
+    elements: tuple[Elements, ...] = ()
+    """Of an array: those by whose records the condition is judged; of the others it is known
+    that they do not stand in the way."""
 
 
 # Not slotted: `drover.machine` copies it by its dict, four times faster than attrs.evolve.

@@ -98,6 +98,7 @@ class GridEngine:
             arrays=True,
             restart=True,
             dependencies=True,
+            element_separator=".",
             stage_in=True,
             stage_out=True,
             usage=True,

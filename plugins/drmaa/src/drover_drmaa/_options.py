@@ -297,7 +297,11 @@ def dependencies(predecessors: Sequence[Predecessor]) -> list[str]:
 
     It waits for the whole array where an element is meant: it knows no less.
     """
-    ids = dict.fromkeys(other.native_id.partition(".")[0] for other in predecessors)
+    ids = dict.fromkeys(
+        native_id.partition(".")[0]
+        for other in predecessors
+        for native_id in other.native_ids or (other.native_id,)
+    )
     return ["-hold_jid", ",".join(ids)] if ids else []
 
 

@@ -128,8 +128,10 @@ def predecessor(native_id: str) -> Predecessor:
 def test_dependencies_of_grid_engines_own() -> None:
     """It waits for jobs and knows no elements; how they ended is the wrapper's to see."""
     jobs = [predecessor("7"), predecessor("9.3"), predecessor("9.4")]
+    whole = evolve(predecessor(""), native_ids=("12", "9", "13"))
 
     assert ["-hold_jid", "7,9"] == _options.dependencies(jobs)
+    assert ["-hold_jid", "7,9,12,13"] == _options.dependencies([*jobs, whole])
     assert [] == _options.dependencies([])
 
 

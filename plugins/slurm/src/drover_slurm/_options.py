@@ -122,11 +122,17 @@ _TYPES: Final[Mapping[Condition, str]] = {
 
 
 def dependencies(predecessors: Sequence[Predecessor]) -> list[str]:
-    """Let Slurm wait for jobs, and give up the job if they come to something else."""
-    if not predecessors:
-        return []
-    words = ",".join(f"{_TYPES[other.condition]}:{other.native_id}" for other in predecessors)
-    return [f"--dependency={words}", "--kill-on-invalid-dep=yes"]
+    """Let Slurm wait for jobs, and give up the job if they come to something else.
+
+    Of an array one failure is enough, whichever part it is in; Slurm would want one in each.
+    """
+    words: list[str] = []
+    for other in predecessors:
+        kind = _TYPES[other.condition]
+        if other.native_ids and other.condition is Condition.FAILED:
+            kind = _TYPES[Condition.ENDED]
+        words.append(":".join((kind, *(other.native_ids or (other.native_id,)))))
+    return [f"--dependency={','.join(words)}", "--kill-on-invalid-dep=yes"] if words else []
 
 
 def signal_for_the_shell(text: str) -> str:

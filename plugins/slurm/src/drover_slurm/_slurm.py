@@ -88,6 +88,7 @@ class Slurm:
             arrays=True,
             restart=True,
             dependencies=True,
+            element_separator="_",
             stage_in=True,
             stage_out=True,
             usage=True,

@@ -203,6 +203,22 @@ def test_slurm_waits_for_others_and_gives_up_what_cannot_run() -> None:
     assert [] == _options.dependencies([])
 
 
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [
+        (Condition.SUCCEEDED, "afterok"),
+        (Condition.FAILED, "afterany"),
+        (Condition.ENDED, "afterany"),
+    ],
+)
+def test_slurm_waits_for_whole_arrays(condition: Condition, kind: str) -> None:
+    """One element that failed is a failure of the array: afternotok wants one in each part."""
+    whole = Predecessor(job="a", token="", native_id="", condition=condition, native_ids=("7", "8"))
+
+    words = [f"--dependency={kind}:7:8", "--kill-on-invalid-dep=yes"]
+    assert words == _options.dependencies([whole])
+
+
 def test_raw_words_come_last_as_they_are() -> None:
     """Of two that contradict each other sbatch takes the later: the user's."""
     words = ["--constraint=odd", "--comment-of-mine=a b", "--mem=3G"]
