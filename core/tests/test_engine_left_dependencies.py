@@ -52,13 +52,17 @@ def test_jobs_handed_in_together_follow_each_other(able: Bench) -> None:
     assert [State.QUEUED] * 3 == [first.state, second.state, third.state]
 
 
-@pytest.mark.parametrize("why", ["not asked", "not able", "retry", "requeue"])
+@pytest.mark.parametrize("why", ["not asked", "not able", "retry", "requeue", "outputs"])
 def test_otherwise_the_engine_waits(bench: Bench, why: str) -> None:
-    """A job that may run again has not ended when its first run has."""
-    bench.capable(dependencies=why != "not able")
+    """A job that may run again has not ended when its first run has.
+
+    Nor has one whose files are still on their way when its command has.
+    """
+    bench.capable(dependencies=why != "not able", stage_out=True)
     fields: dict[str, Any] = {
         "retry": {"retry": Retry(attempts=2)},
         "requeue": {"requeue": True},
+        "outputs": {"outputs": [("a", "b")]},
     }.get(why, {})
     first = bench.placed(Phase.RUNNING, **fields)
     wanted = after(first)

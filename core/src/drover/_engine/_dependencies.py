@@ -298,7 +298,8 @@ class _Judge:
 
 def _ends_for_good(spec: JobSpec) -> bool:
     """Tell whether the first end of a job is its last, and the end of its command its own."""
-    return spec.retry.attempts == 1 and not spec.requeue
+    again = spec.retry.attempts > 1 or spec.requeue or spec.period is not None
+    return not again and not spec.outputs
 
 
 def _ranges(numbers: Sequence[int]) -> str:
