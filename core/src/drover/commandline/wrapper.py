@@ -891,7 +891,7 @@ def ended_well(job: str, folder: str) -> bool:
         raise Unrun(f"the record of job {job} cannot be read: {error}") from error
     if not record:
         raise Unrun(f"job {job} has left no record")
-    return record.get("exit_code") == 0 and not record.get("over")
+    return record.get("exit_code") == 0 and not (record.get("over") or record.get("cancelled"))
 
 
 def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
