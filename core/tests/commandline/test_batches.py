@@ -240,6 +240,8 @@ def test_predecessors_are_named_by_their_folders(home: Path) -> None:
     folders = [before["folder"] for before in task(batch)["after"]]
 
     assert [str(home.parent / "jobs/job0"), ""] == folders
+    # There is no other task that could have found it out.
+    assert "before" not in task(batch)
 
 
 def whole(*elements: Elements) -> Predecessor:
