@@ -15,7 +15,11 @@ from drover_qarnot.server._progress import Progress, percent_of
 
 from .conftest import finished, until
 
-BUSY = "held = b'x' * (64 << 20); print('step 3/10', flush=True)\nwhile True: pass"
+# Not for ever: nobody ends it if the tests themselves are killed.
+BUSY = (
+    "import time; held = b'x' * (64 << 20); print('step 3/10', flush=True); "
+    "ends = time.monotonic() + 120\nwhile time.monotonic() < ends: pass"
+)
 
 
 def test_running_instances_tell_what_they_use_and_how_far_they_are(conn: Any) -> None:
