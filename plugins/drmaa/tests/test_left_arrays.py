@@ -13,6 +13,7 @@ from drover.models import Condition, Started
 
 LEFT = {"drmaa": {"dependencies": True}}
 # Each element leaves a file; who comes after an array of three looks whether all are there.
+WAIT = "until test -e go; do sleep 0.1; done; "
 DONE = 'touch "$DROVER_ARRAY_ID.$DROVER_ARRAY_INDEX"'
 ALL_THERE = "test -e {0}.0 && test -e {0}.1 && test -e {0}.2 || exit 9; "
 
@@ -51,7 +52,7 @@ def site(
 
 def test_singles_and_arrays_follow_each_other_at_grid_engine(site: Site) -> None:
     """All keep their place in the queue, and go on while no engine is there."""
-    first = site.submit("sleep 2; touch first")
+    first = site.submit(WAIT + "touch first")
     second = submit_array(site, f"test -e first || exit 9; {DONE}", after=after(first), native=LEFT)
     looks = ALL_THERE.format(second.id)
     third = submit_array(site, looks + DONE, after=after(second), native=LEFT)
@@ -60,6 +61,7 @@ def test_singles_and_arrays_follow_each_other_at_grid_engine(site: Site) -> None
     pairs = ((second[0], first), (third[0], second[0]), (last, third[0]))
     site.until(lambda: all(waits_at_grid_engine(site, *pair) for pair in pairs), *jobs)
     site.session.engine_stop()
+    (site.work / "go").touch()
     site.until(lambda: site.runs(last) == 1)
     site.session.engine_start()
     site.session.wait(jobs, 60)
@@ -74,13 +76,15 @@ def test_an_array_is_judged_by_all_its_records(site: Site) -> None:
 
     Who comes after an element whose wrapper was killed with it is judged by the engine.
     """
-    failed = submit_array(site, 'sleep 1; test "$DROVER_ARRAY_INDEX" -ne 1')
-    killed = submit_array(
-        site, 'sleep 1; test "$DROVER_ARRAY_INDEX" -ne 1 || { kill -9 $PPID; exec sleep 600; }'
-    )
+    is_not_1 = 'test "$DROVER_ARRAY_INDEX" -ne 1'
+    failed = submit_array(site, f"{WAIT} {is_not_1}")
+    killed = submit_array(site, f"{WAIT} {is_not_1} || {{ kill -9 $PPID; exec sleep 600; }}")
     met = site.submit(after=after(failed, Condition.FAILED), native=LEFT)
     never = submit_array(site, after=after(failed), native=LEFT)
     later = submit_array(site, after=after(killed, Condition.ENDED), native=LEFT)
+    pairs = ((met, failed[0]), (never[0], failed[0]), (later[0], killed[0]))
+    site.until(lambda: all(waits_at_grid_engine(site, *pair) for pair in pairs), met, *later)
+    (site.work / "go").touch()
     site.session.wait([met, *never, *later], 60)
 
     states = [job.state for job in (met, *later)]

@@ -9,6 +9,7 @@ from drover.models import Condition, Started
 
 LEFT = {"slurm": {"dependencies": True}}
 # Each element leaves a file; who comes after an array of three looks whether all are there.
+WAIT = "until test -e go; do sleep 0.1; done; "
 DONE = 'touch "$DROVER_ARRAY_ID.$DROVER_ARRAY_INDEX"'
 ALL_THERE = "test -e {0}.0 && test -e {0}.1 && test -e {0}.2 || exit 9; "
 
@@ -46,7 +47,7 @@ def site(slurm: SlurmCluster, site_on: Sites) -> Site:
 
 def test_singles_and_arrays_follow_each_other_at_slurm(site: Site) -> None:
     """All keep their place in the queue, and go on while no engine is there."""
-    first = site.submit("sleep 2; touch first")
+    first = site.submit(WAIT + "touch first")
     second = submit_array(site, f"test -e first || exit 9; {DONE}", after=after(first), native=LEFT)
     looks = ALL_THERE.format(second.id)
     third = submit_array(site, looks + DONE, after=after(second), native=LEFT)
@@ -54,6 +55,7 @@ def test_singles_and_arrays_follow_each_other_at_slurm(site: Site) -> None:
     behind = [*second, *third, last]
     site.until(lambda: wait_at_slurm(site, behind), *behind)
     site.session.engine_stop()
+    (site.work / "go").touch()
     site.until(lambda: site.runs(last) == 1)
     site.session.engine_start()
     site.session.wait([first, *behind], 60)
@@ -70,19 +72,19 @@ def test_an_array_is_judged_by_all_its_records(site: Site) -> None:
 
     The wrapper of the latter was killed with it: who comes after it is judged by the engine.
     """
+    is_not_1 = 'test "$DROVER_ARRAY_INDEX" -ne 1'
     # The first makes room for the last.
     parted = submit_array(
-        site, '[ "$DROVER_ARRAY_INDEX" = 0 ] || sleep 4; test "$DROVER_ARRAY_INDEX" -ne 1', most=2
+        site, f'[ "$DROVER_ARRAY_INDEX" = 0 ] || {{ {WAIT} }}; {is_not_1}', most=2
     )
-    killed = submit_array(
-        site, 'sleep 2; test "$DROVER_ARRAY_INDEX" -ne 1 || { kill -9 $PPID; exec sleep 600; }'
-    )
+    killed = submit_array(site, f"{WAIT} {is_not_1} || {{ kill -9 $PPID; exec sleep 600; }}")
     met = site.submit(after=after(parted, Condition.FAILED), native=LEFT)
     never = submit_array(site, after=after(parted), native=LEFT)
     later = submit_array(site, after=after(killed, Condition.ENDED), native=LEFT)
     site.until(lambda: wait_at_slurm(site, list(later)), *killed, *later)
     site.until(lambda: wait_at_slurm(site, [met, *never]), *parted, *never)
     assert 2 == len(met.record.predecessors[0].native_ids)
+    (site.work / "go").touch()
     site.session.wait([met, *never, *later], 60)
 
     states = [job.state for job in (met, *later)]
@@ -99,12 +101,13 @@ def test_an_array_that_slurm_has_purged_is_not_taken_for_one_that_went_well(
     """It knows nothing of the ids and lets the others go: the wrapper reads the records."""
     site = site_on(slurm_bare, settle_s=2.0)
     gate = site.gate("sbatch")
-    array = submit_array(site, 'sleep 1; test "$DROVER_ARRAY_INDEX" -ne 1')
+    array = submit_array(site, f'{WAIT} test "$DROVER_ARRAY_INDEX" -ne 1')
     site.until(lambda: all(job.state.is_placed for job in array), *array)
     gate.shut("before")
     second = submit_array(site, after=after(array), native=LEFT)
     site.until(gate.holds, *second)
     site.session.engine_stop()
+    (site.work / "go").touch()
     site.until(lambda: not site.cluster.run("squeue", "-h", "-t", "all"))
     gate.open()
     site.session.engine_start()

@@ -141,7 +141,8 @@ class Attempt:
     array_id: str | None = None
     array_index: int | None = None
     predecessors: tuple[Predecessor, ...] = ()
-    """Jobs that it must not start before; only with `Capabilities.dependencies`."""
+    """Jobs that it must not start before, only with `Capabilities.dependencies`; and arrays, with
+    `element_separator`."""
     base_environment: Mapping[str, str] = field(default=_NOTHING, repr=show_names)
     """In `submit` only: what is inherited; one object for all attempts that share it."""
     base_digest: str = ""
