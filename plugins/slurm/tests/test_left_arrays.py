@@ -106,13 +106,12 @@ def test_an_array_that_slurm_has_purged_is_not_taken_for_one_that_went_well(
     gate.shut("before")
     second = submit_array(site, after=after(array), native=LEFT)
     site.until(gate.holds, *second)
-    site.session.engine_stop()
     (site.work / "go").touch()
     site.until(lambda: not site.cluster.run("squeue", "-h", "-t", "all"))
     gate.open()
-    site.session.engine_start()
     site.session.wait(list(second), 60)
 
+    assert all("Accepted" in [entry.name for entry in job.history()] for job in second)
     told = {(job.outcome.reason, job.outcome.started) for job in second if job.outcome}
     assert {(Reason.DEPENDENCY_FAILED, Started.NO)} == told
     assert 0 == runs(site, second)
