@@ -38,7 +38,7 @@ from drover_qarnot.server._groups import Job, Jobs, Pools
 from drover_qarnot.server._hidden import Hidden
 from drover_qarnot.server._reading import Scalar, read, write
 from drover_qarnot.server._records import Tasks
-from drover_qarnot.server._scaling import check_scaling
+from drover_qarnot.server._scaling import check_scaling, check_sizes
 from drover_qarnot.server._values import to_seconds
 
 Json = dict[str, Any]
@@ -338,6 +338,8 @@ class Creation:
             raise invalid("scaling", "it excludes an elastic pool")
         self._check_size(asked)
         check_scaling(asked.scaling)
+        check_sizes("elasticProperty", asked.elastic_property)
+        check_sizes("multiSlotsSettings", asked.multi_slots_settings)
         _profiles.resources_of(profile, asked.hardware_constraints, self._settings.hardware)
         self._check_buckets(owner, asked)
         shown, hidden = split_constants(asked.constants)

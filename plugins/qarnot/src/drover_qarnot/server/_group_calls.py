@@ -12,7 +12,7 @@ from drover_qarnot.server._filters import PageAsked, page
 from drover_qarnot.server._groups import Job, Pool, of_job_row, of_pool_row
 from drover_qarnot.server._pool_steps import MARK as POOL
 from drover_qarnot.server._reading import read, write
-from drover_qarnot.server._scaling import check_scaling
+from drover_qarnot.server._scaling import check_scaling, check_sizes
 from drover_qarnot.server._task_calls import tag_filter
 
 Json = dict[str, Any]
@@ -45,6 +45,7 @@ def update_pool(cloud: Cloud, call: Call) -> None:
     asked = read(PoolAsked, {"name": "update", **picked})
     check_constants(asked.constants, cloud.settings.limits.constants)
     check_scaling(asked.scaling)
+    check_sizes("elasticProperty", asked.elastic_property)
     written: Json = write(asked)
     changes = {name: value for name, value in written.items() if name.lower() in picked}
     cloud.pools.move(pool.uuid, asked=changes)

@@ -12,6 +12,7 @@ from attrs import frozen
 from drover_qarnot.server._database import Database
 from drover_qarnot.server._errors import missing
 from drover_qarnot.server._hidden import Hidden
+from drover_qarnot.server._scaling import bounds_of_elastic, bounds_of_policy, resized
 from drover_qarnot.server._values import to_seconds
 
 Json = dict[str, Any]
@@ -190,10 +191,9 @@ class Pools(_Groups[Pool]):
         return 0 if row is None else int(row["queued"])
 
     def slots(self, uuid: str) -> int:
-        """Count the slots that a pool has now.
+        """Count the slots that a pool has now; it grows or shrinks where that is due.
 
-        A pool here is a limit and no machine that has to start: it grows and shrinks at once,
-        between its bounds, with what its tasks need and what is to stay idle.
+        A pool here is a limit and no machine that has to start.
         """
         pool = self.get(uuid)
         if pool is None:
@@ -206,10 +206,12 @@ class Pools(_Groups[Pool]):
             return max(0, int(policy.get("slotsCount") or 0))
         if policy is None and not elastic.get("isElastic"):
             return int(pool.asked["instanceCount"]) * per_node
-        bounds = elastic if policy is None else policy
-        wanted = self.queued(uuid) + int(bounds.get("minIdleSlots") or 0)
-        least = int(bounds.get("minTotalSlots") or 0)
-        return max(least, min(int(bounds.get("maxTotalSlots") or 1), wanted))
+        bounds = bounds_of_elastic(elastic) if policy is None else bounds_of_policy(policy)
+        known: Json | None = pool.facts.get("size")
+        size = resized(known, bounds, self.queued(uuid), time.time())
+        if size.write() != known and pool.phase != "over":
+            self.move(uuid, facts={"size": size.write()})
+        return size.slots
 
 
 def active_policy(scaling: Json | None, at: float) -> Json | None:
