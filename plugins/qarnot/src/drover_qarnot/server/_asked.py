@@ -316,8 +316,6 @@ def check_task(asked: TaskAsked, limits: Limits) -> None:
     for one in asked.dependencies.all() if asked.dependencies else ():
         if not {word.lower() for word in one.task_final_state_condition} <= _CONDITIONS:
             raise invalid("dependencies", f"a condition is one of {', '.join(sorted(_CONDITIONS))}")
-    if (asked.max_time_queue_seconds or 0) < 0:
-        raise invalid("maxTimeQueueSeconds", "0 or more")
 
 
 def _check_instances(asked: TaskAsked, limits: Limits) -> None:
@@ -355,6 +353,8 @@ def check_pattern(field_name: str, pattern: str | None) -> None:
 
 
 def _check_scheduling(asked: TaskAsked | PoolAsked) -> None:
+    if (asked.max_time_queue_seconds or 0) < 0:
+        raise invalid("maxTimeQueueSeconds", "0 or more")
     kind = asked.scheduling_type
     if kind is not None and kind.lower() not in _SCHEDULINGS:
         raise invalid("schedulingType", "one of Flex, OnDemand, Reserved")

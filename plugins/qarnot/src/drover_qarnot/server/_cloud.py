@@ -73,7 +73,7 @@ class Cloud:
         )  # fmt: skip
         self.pool_steps: Final = PoolSteps(
             settings=settings, pools=self.pools, tasks=self.tasks, herd=self.herd,
-            buckets=self.buckets, backend=self.backend, poke=poke,
+            buckets=self.buckets, hidden=self.hidden, backend=self.backend, poke=poke,
         )  # fmt: skip
         self._renew_later = set[str]()
         self.snapshots: Final = Snapshots(self.tasks, self.steps, self.buckets)
@@ -137,8 +137,12 @@ class Cloud:
             # A policy's period may have begun.
             if pool.asked.get("scaling") or pool.asked.get("elasticProperty"):
                 self.supervisor.poke(f"{POOL}{pool.uuid}")
-        for pool in self.pools.select("due_at <= ? AND phase = 'over' LIMIT 100", now):
-            self.delete_pool(pool.uuid)
+        for pool in self.pools.select("due_at <= ? LIMIT 100", now):
+            if pool.phase == "over":
+                self.delete_pool(pool.uuid)
+            else:
+                self.pools.move(pool.uuid, due_at=None, facts={"queueOver": True})
+                self.supervisor.poke(f"{POOL}{pool.uuid}")
 
     def _task_due(self, task: Task) -> None:
         if task.wanted == "delete":

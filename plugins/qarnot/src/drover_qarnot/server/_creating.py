@@ -344,6 +344,7 @@ class Creation:
         self._check_buckets(owner, asked)
         shown, hidden = split_constants(asked.constants)
         uuid, now = str(uuids.uuid4()), time.time()
+        due = now + asked.max_time_queue_seconds if asked.max_time_queue_seconds else None
         sealed = self._hidden.seal_constants(uuid, hidden)
         asked = evolve(asked, constants=shown)
         with self._database.write() as connection:
@@ -351,9 +352,9 @@ class Creation:
             self._check_name(connection, "pools", owner, asked.shortname)
             connection.execute(
                 "INSERT INTO pools(uuid, owner, shortname, name, state, state_at, created_at, "
-                "modified_at, phase, sealed, asked, facts) "
-                "VALUES (?, ?, ?, ?, 'Submitted', ?, ?, ?, 'layout', ?, ?, '{}')",
-                (uuid, owner, asked.shortname or uuid, asked.name, now, now, now, sealed,
+                "modified_at, phase, due_at, sealed, asked, facts) "
+                "VALUES (?, ?, ?, ?, 'Submitted', ?, ?, ?, 'layout', ?, ?, ?, '{}')",
+                (uuid, owner, asked.shortname or uuid, asked.name, now, now, now, due, sealed,
                  json.dumps(write(asked))),
             )  # fmt: skip
         return uuid

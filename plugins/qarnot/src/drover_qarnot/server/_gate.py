@@ -6,7 +6,9 @@ from typing import Any
 
 from attrs import frozen
 
+from drover_qarnot.server._asked import PoolAsked, RetrySettings
 from drover_qarnot.server._groups import Jobs, Pools
+from drover_qarnot.server._reading import read
 from drover_qarnot.server._records import Task, Tasks
 from drover_qarnot.server._values import to_seconds
 
@@ -28,9 +30,16 @@ class Verdict:
 class PoolView:
     """What a task gets from its pool."""
 
-    profile: str
+    asked: PoolAsked
     constants: dict[str, str]
-    resources: Path
+    layers: tuple[Path, ...]
+    """Folders that lie under those of its tasks: its resources, and what its preparation made."""
+
+    @property
+    def slots_per_node(self) -> int:
+        """Tell among how many slots a node is shared out."""
+        given: Json = self.asked.multi_slots_settings or {}
+        return max(1, int(given.get("slotsPerNode") or 1))
 
 
 def state_of_dependencies(task: Task, tasks: Tasks) -> tuple[str, list[Json]]:
@@ -122,11 +131,22 @@ class Gate:
         if task.pool is None:
             return None
         pool = self._pools.get(task.pool)
-        return None if pool is None else PoolView(
-            profile=pool.asked["profile"],
+        if pool is None:
+            return None
+        folder = self._pools.folder(pool.uuid)
+        return PoolView(
+            asked=read(PoolAsked, pool.asked),
             constants=self._pools.constants(pool),
-            resources=self._pools.folder(pool.uuid) / "resources",
-        )  # fmt: skip
+            layers=(folder / "resources", folder / "prepared"),
+        )
+
+    def retries_of(self, task: Task) -> RetrySettings:
+        """Tell how often failed instances are run again: as the task says, or its pool."""
+        own = task.request.retry_settings
+        pool = self._pools.get(task.pool) if task.pool else None
+        if pool is None or own.max_total_retries or own.max_per_instance_retries:
+            return own
+        return read(PoolAsked, pool.asked).default_retry_settings
 
     def life_s(self, task: Task) -> float:
         """Tell how long a task is kept after its end; 0: for ever."""

@@ -170,9 +170,14 @@ class Pools(_Groups[Pool]):
         return self._home / "pools" / uuid
 
     def constants(self, pool: Pool) -> dict[str, str]:
-        """Give the constants of a pool, the write-only ones too."""
+        """Give the constants of a pool, the forced and the write-only ones too."""
         shown = {one["key"]: one["value"] for one in pool.asked["constants"]}
-        return {**shown, **self._hidden.open_constants(pool.uuid, pool.sealed)}
+        forced = {
+            one["constantName"]: one["forcedValue"]
+            for one in pool.asked.get("forcedConstants") or ()
+            if one.get("forcedValue") is not None
+        }
+        return {**shown, **self._hidden.open_constants(pool.uuid, pool.sealed), **forced}
 
     def taken(self, uuid: str) -> int:
         """Count the slots that tasks may use now."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from drover_qarnot.server._accounts import Accounts
-from drover_qarnot.server._asked import SECRET
+from drover_qarnot.server._asked import SECRET, PoolAsked, TaskAsked
 from drover_qarnot.server._database import Database
 from drover_qarnot.server._errors import ApiError, invalid, missing
 from drover_qarnot.server._records import Task
@@ -46,27 +46,27 @@ class Hidden:
         """Give the write-only constants of a task."""
         return self.open_constants(task.uuid, task.sealed)
 
-    def variables(self, task: Task) -> dict[str, str]:
-        """Give secrets and credentials as variables of a task.
+    def variables(self, owner: str, asked: TaskAsked | PoolAsked) -> dict[str, str]:
+        """Give secrets and credentials as variables of a task, or of all tasks of a pool.
 
         A secret `a/b` is `QARNOT_SECRET__a__b`, the name that write-only constants have.
         """
         out: dict[str, str] = {}
-        rights = task.request.secrets_access_rights
+        rights = asked.secrets_access_rights
         keys = [one.key.strip("/") for one in rights.by_secret]
         for one in rights.by_prefix:
-            keys += self.keys(task.owner, one.prefix.strip("/"))
+            keys += self.keys(owner, one.prefix.strip("/"))
         for key in keys:
-            value = self.get(task.owner, key)
+            value = self.get(owner, key)
             if value is not None:
                 out[SECRET + key.replace("/", "__")] = value
-        if task.request.privileges.export_api_and_storage_credentials_in_environment:
-            token = self._accounts.token_of(task.owner) or ""
+        if asked.privileges.export_api_and_storage_credentials_in_environment:
+            token = self._accounts.token_of(owner) or ""
             out |= {
                 "QARNOT_CLIENT_TOKEN": token,
                 "QARNOT_CLUSTER_URL": self.api_url,
                 "QARNOT_STORAGE_URL": self.storage_url,
-                "AWS_ACCESS_KEY_ID": task.owner,
+                "AWS_ACCESS_KEY_ID": owner,
                 "AWS_SECRET_ACCESS_KEY": token,
             }
         return out

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from attrs import evolve
+
 import drover
 from drover_qarnot.server import runner
 from drover_qarnot.server._asked import SECRET, TaskAsked, as_dict
@@ -83,6 +85,12 @@ def resources_of(profile: Profile, asked: Sequence[Json], hardware: Hardware) ->
     return drover.Resources(
         cpus=max(1, cores), memory=memory, gpus=gpus, wall_time=profile.wall_time
     )
+
+
+def shared_out(node: drover.Resources, slots: int) -> drover.Resources:
+    """Give one slot's part of a node; a GPU is not shared out."""
+    memory = None if node.memory is None else node.memory // slots
+    return evolve(node, cpus=max(1, node.cpus // slots), memory=memory)
 
 
 def _find(kind: str, word: str, hardware: Hardware) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import drover
 from drover.states import ENDED, State
 from drover_qarnot.server import _layout, _profiles, _results
+from drover_qarnot.server._asked import TaskAsked
 from drover_qarnot.server._buckets import Buckets, BucketsError, NoBucketError
 from drover_qarnot.server._config import Profile, Settings
 from drover_qarnot.server._errors import ApiError
@@ -139,11 +140,13 @@ class Steps:
     def _prepared(self, task: Task) -> drover.JobSpec:
         asked = task.request
         pool = self._gate.pool_of(task)
-        profile = self._profile(pool.profile if pool else asked.profile or "")
+        profile = self._profile((pool.asked.profile if pool else asked.profile) or "")
         constants = self._constants(task, profile, pool, self._hidden.constants(task))
-        constants |= self._hidden.variables(task)
+        if pool:
+            constants |= self._hidden.variables(task.owner, pool.asked)
+        constants |= self._hidden.variables(task.owner, asked)
         folder = self.folder(task.uuid)
-        layers = [*([pool.resources] if pool else []), folder / "resources"]
+        layers = [*(pool.layers if pool else ()), folder / "resources"]
         instances = asked.instances(self._settings.limits.instances)
         _profiles.write_plan(folder, profile, instances, layers)
         return _profiles.spec_of(
@@ -154,11 +157,16 @@ class Steps:
             instances=instances,
             max_running=task.cap,
             variables=constants,
-            resources=_profiles.resources_of(
-                profile, asked.hardware_constraints, self._settings.hardware
-            ),
+            resources=self._resources(profile, asked, pool),
             backend=self._backend,
         )
+
+    def _resources(
+        self, profile: Profile, asked: TaskAsked, pool: PoolView | None
+    ) -> drover.Resources:
+        given = pool.asked.hardware_constraints if pool else asked.hardware_constraints
+        node = _profiles.resources_of(profile, given, self._settings.hardware)
+        return _profiles.shared_out(node, pool.slots_per_node if pool else 1)
 
     @staticmethod
     def _constants(
@@ -169,7 +177,7 @@ class Steps:
     def shown_constants(self, task: Task) -> dict[str, str]:
         """Give what a task's constants are now, without the write-only ones of its own."""
         pool = self._gate.pool_of(task)
-        name = pool.profile if pool else task.request.profile or ""
+        name = (pool.asked.profile if pool else task.request.profile) or ""
         profile = self._settings.profiles.get(name) or Profile(name=name)
         return self._constants(task, profile, pool, {})
 
@@ -259,7 +267,7 @@ class Steps:
         return self.folder(task.uuid) / "i" / str(instance)
 
     def _retried(self, task: Task, job: drover.Job) -> bool:
-        settings = task.request.retry_settings
+        settings = self._gate.retries_of(task)
         total = settings.max_total_retries or 0
         each = settings.max_per_instance_retries or task.request.max_retries_per_instance or 0
         if task.wanted or not (total or each) or (each and job.attempt > each):
