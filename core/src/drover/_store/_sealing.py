@@ -1,57 +1,33 @@
 """Variables of jobs at rest: sealed, because their values may be secret.
 
-AES-GCM from the package `cryptography`; the key lies beside the store in a file of its own, so that
-a copy of the database alone tells nothing.
+The key lies beside the store in a file of its own, so that a copy of the database alone tells
+nothing.
 """
 
 import hashlib
 import hmac
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from drover.errors import StoreUnusableError
+from drover.sealing import read_key, seal, unseal
 
-_NONCE: Final = 12
-_KEY: Final = 32
 CLOSED: Final = {"?": "closed: the store's key file is missing"}
 """Stands for variables that cannot be read, so that a job is listed all the same."""
 
 
 def load_key(home: Path, *, create: bool) -> bytes | None:
-    """Read the store's key, or make one with mode 0600.
+    """Read the store's key, or make one.
 
     Returns:
-        32 bytes, or `None` if there is none and none may be made.
+        The key, or `None` if there is none and none may be made.
     """
-    path = home / "key"
     try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        if not create:
-            return None
-        key = _make_key(path)
-    if len(key) != _KEY:
-        raise StoreUnusableError(str(home), f"its key file {str(path)!r} is damaged")
-    return key
-
-
-def _make_key(path: Path) -> bytes:
-    # Linked into place whole: of two processes that make a store at once, one key wins.
-    draft = path.with_name(f".key.{os.getpid()}")
-    key = os.urandom(_KEY)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(key)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        key = path.read_bytes()
-    finally:
-        draft.unlink()
-    return key
+        return read_key(home / "key", create=create)
+    except ValueError as exc:
+        raise StoreUnusableError(str(home), str(exc)) from exc
 
 
 class Sealer:
@@ -75,11 +51,7 @@ class Sealer:
 
     def seal(self, digest: str, variables: Mapping[str, str]) -> bytes:
         """Encrypt variables; *digest* is bound to them."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce = os.urandom(_NONCE)
-        text = json.dumps(dict(variables)).encode()
-        return nonce + AESGCM(self._key or b"").encrypt(nonce, text, digest.encode())
+        return seal(self._key or b"", json.dumps(dict(variables)).encode(), digest)
 
     def open(self, digest: str, sealed: bytes) -> dict[str, str]:
         """Decrypt what `seal` made; without a key, which only a copy can lack, say so instead.
@@ -89,12 +61,9 @@ class Sealer:
         """
         if self._key is None:
             return dict(CLOSED)
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         try:
-            text = AESGCM(self._key).decrypt(sealed[:_NONCE], sealed[_NONCE:], digest.encode())
-        except InvalidTag as exc:
+            text = unseal(self._key, sealed, digest)
+        except ValueError as exc:
             raise StoreUnusableError(
                 "", "an environment cannot be read: the key file is of another store"
             ) from exc
