@@ -79,13 +79,15 @@ class Server:
     def log(self) -> str:
         return Path(self._log.name).read_text(encoding="utf-8")
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.send_signal(how)
-            self._process.wait(30)
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            self._process = None
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int | None:
+        if self._process is None:
+            return None
+        self._process.send_signal(how)
+        code = self._process.wait(30)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+        return code
 
     @property
     def pid(self) -> int:

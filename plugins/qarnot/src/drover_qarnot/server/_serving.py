@@ -2,10 +2,12 @@
 
 import json
 import logging
+import signal
 import socket
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import click
@@ -92,6 +94,11 @@ class _Telling(uvicorn.Server):
         sys.stdout.write(self._line + "\n")
         sys.stdout.flush()
 
+    def end(self, number: int, frame: FrameType | None) -> None:
+        """End in good order, also where the signal comes before uvicorn listens to it."""
+        del number, frame
+        self.should_exit = True
+
 
 def first_user(home: Path, email: str) -> str | None:
     """Add the first user of a new home.
@@ -137,11 +144,18 @@ def run(options: ServeOptions) -> None:
         app, log_config=None, access_log=False, lifespan="off", server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=10,
     )  # fmt: skip
+    server = _Telling(config, line)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn raises it once more when it is done: what ends the server would be skipped.
+        signal.signal(number, server.end)
     cloud.start()
     started = time.monotonic()
     try:
-        _Telling(config, line).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Whoever does not want to wait for steps under way says so a second time.
+            signal.signal(number, signal.SIG_DFL)
         cloud.stop()
         listener.close()
         lock.close()
