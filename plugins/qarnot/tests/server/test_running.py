@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drover_qarnot.server import _progress, runner
+from drover_qarnot.server import _processes, _progress, runner
 from drover_qarnot.server._processes import Birth, Processes, boot_id, read_birth
 from drover_qarnot.server._progress import Progress, percent_of
 
@@ -106,6 +106,27 @@ def test_an_instance_is_known_by_more_than_its_number(
     sleeper.kill()
     sleeper.wait(10)
     assert Processes().used(birth) is None
+
+
+def test_one_look_serves_all_who_ask_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand tasks that are asked for must not be ten thousand looks at all processes."""
+    looks = []
+
+    def counted() -> Any:
+        looks.append(1)
+        return scan()
+
+    scan = _processes._scan
+    monkeypatch.setattr(_processes, "_scan", counted)
+    processes, me = Processes(), Birth(boot_id(), os.getpid(), 0, 0, 0)
+    for _ in range(1000):
+        processes.used(me)
+    assert 1 == len(looks)
+    monkeypatch.setattr(_processes, "FRESH_S", 0.0)
+    processes.used(me)
+    assert 2 == len(looks)
+    processes.used(me._replace(boot="elsewhere"))
+    assert 2 == len(looks), "nothing of another machine is to be seen here"
 
 
 @pytest.mark.parametrize("data", [b"", b"boot 1 2", b"boot 1 2 3 x", b"\xff 1 2 3 4 5"])
