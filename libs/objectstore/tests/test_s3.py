@@ -298,6 +298,17 @@ def test_many_objects_go_at_once(boto: Any, bucket: str) -> None:
 # Multipart
 
 
+def test_a_quiet_deletion_tells_of_faults_alone(boto: Any, bucket: str) -> None:
+    """A client that deletes a million objects does not want to read a million lines."""
+    boto.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+    told = boto.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}], "Quiet": True})
+
+    assert "Deleted" not in told
+    assert "Errors" not in told
+    assert (404, "404") == code(boto.head_object, Bucket=bucket, Key="k")
+
+
 def test_parts_in_any_order_make_one_object(s3: Store, boto: Any, bucket: str) -> None:
     parts = [os.urandom(5 * MIB), os.urandom(5 * MIB), b"end"]
     made = upload(boto, bucket, "k", parts, Metadata={"a": "1"}, ContentType="text/x")

@@ -385,3 +385,35 @@ def test_a_server_under_a_path_signs_it_along(tmp_path: Any) -> None:
         thread.join()
         listener.close()
         store.close()
+
+
+def test_an_object_takes_so_much_metadata_and_no_more(home: Any) -> None:
+    """It lies in the index, which is to stay small."""
+    bucket, boto = home
+    boto.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"a": "m" * 1900})
+    with pytest.raises(boto.exceptions.ClientError, match="MetadataTooLarge"):
+        boto.put_object(Bucket=bucket, Key="k", Body=b"y", Metadata={"a": "m" * 2100})
+
+    assert b"x" == boto.get_object(Bucket=bucket, Key="k")["Body"].read()
+
+
+def test_to_delete_nothing_is_a_mistake(home: Any) -> None:
+    """A client that lists what is to go, and lists nothing, has gone wrong before."""
+    bucket, boto = home
+    boto.put_object(Bucket=bucket, Key="k", Body=b"x")
+    with pytest.raises(boto.exceptions.ClientError, match="MalformedXML"):
+        boto.delete_objects(Bucket=bucket, Delete={"Objects": []})
+
+    assert 1 == boto.list_objects_v2(Bucket=bucket)["KeyCount"]
+
+
+def test_a_version_that_is_not_there_is_not_deleted(home: Any) -> None:
+    """The object that has taken its place must stay."""
+    bucket, boto = home
+    boto.put_object(Bucket=bucket, Key="k", Body=b"x")
+    told = boto.delete_objects(
+        Bucket=bucket, Delete={"Objects": [{"Key": "k", "VersionId": "older"}]}
+    )
+
+    assert ["NoSuchVersion"] == [row["Code"] for row in told["Errors"]]
+    assert b"x" == boto.get_object(Bucket=bucket, Key="k")["Body"].read()
