@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from drover.models import (
     RESOURCE_FIELDS,
     SPEC_FIELDS,
     Attempt,
+    Condition,
     JobSpec,
+    Predecessor,
     Resources,
     Support,
     Transfer,
@@ -20,7 +23,8 @@ from drover.models import (
 from drover_qarnot._config import QarnotConfig
 from drover_qarnot._options import JOB, NATIVE, native_problem
 from drover_qarnot._plan import EMULATED, IGNORED, LOCAL_ONLY, REFUSED, judge, make_plan
-from drover_qarnot._posting import group, masked, runner_plan, task_json
+from drover_qarnot._posting import group, masked, runner_plan, stdin_name, task_json
+from drover_qarnot._states import MOST_INSTANCES
 
 STORE = "store"
 SHARED = QarnotConfig(shared_files=True)
@@ -80,6 +84,60 @@ def test_an_array_is_one_task() -> None:
     plan = runner_plan(part, AWAY, "qarnot")
     assert sorted(plan["members"]) == ["1", "3", "4", "5"]
     assert plan["common"]["argv"] == ["echo", "hi"]
+
+
+def test_an_array_that_differs_is_several_tasks() -> None:
+    """Another attempt, or other predecessors, cannot be in a task that is there already."""
+    first, second, third = (attempt(n, array="a") for n in range(3))
+    before = Predecessor(job="p", token="t-p", native_id="u.0", condition=Condition.ENDED)
+    second = evolve(second, number=2)
+    third = evolve(third, predecessors=(before,))
+
+    assert [1, 1, 1] == [len(work.attempts) for work in group([first, second, third])]
+    assert 3 == len({work.name for work in group([first, second, third])})
+
+
+def test_a_task_has_no_more_instances_than_the_cloud_takes() -> None:
+    """An array of 5000 is three tasks, of neighbours each, whatever the order they come in."""
+    count = 2 * MOST_INSTANCES + 10
+    works = group([attempt(n, array="a") for n in reversed(range(count))])
+
+    assert [MOST_INSTANCES, MOST_INSTANCES, 10] == [len(work.attempts) for work in works]
+    assert [0, MOST_INSTANCES, 2 * MOST_INSTANCES] == [min(w.instances.values()) for w in works]
+    assert "2048-4095" == task_json(works[1], AWAY, "qarnot", STORE)["advancedRanges"]
+
+
+def test_each_element_has_the_stdin_that_it_names() -> None:
+    """One file for all is uploaded once; one for each is told apart by its index."""
+    each = attempt(4, array="a", stdin="in.%a")
+    common = attempt(4, array="a", stdin="in")
+
+    assert ("stdin.4", "stdin") == (stdin_name(each, 4), stdin_name(common, 4))
+    (work,) = group([each])
+    assert "stdin.4" == runner_plan(work, AWAY, "qarnot")["members"]["4"]["stdin"]
+    assert "in.4" == runner_plan(work, SHARED, "qarnot")["members"]["4"]["stdin"]
+
+
+def test_a_plan_says_where_and_how_long() -> None:
+    """The node has a folder of its own unless it sees ours, and the wall time is the runner's."""
+    (work,) = group([attempt(resources=Resources(wall_time=60))])
+    away, shared = (runner_plan(work, config, "qarnot") for config in (AWAY, SHARED))
+
+    assert (None, "/here") == tuple(plan["members"]["0"]["cwd"] for plan in (away, shared))
+    assert (False, True) == (away["shared"], shared["shared"])
+    assert 60.0 == away["members"]["0"]["wall_time"]
+    # What all have is told apart only where there are several.
+    assert "argv" not in away["common"]
+
+
+def test_a_long_name_is_cut() -> None:
+    """The cloud takes no longer ones, and the name is for people alone."""
+    assert "x" * 200 == posted(name="x" * 250)["name"]
+
+
+def test_the_record_of_a_command_that_was_ended_comes_back() -> None:
+    """Without it nobody knows its exit code; the cloud would keep it back."""
+    assert posted()["uploadResultsOnCancellation"] is True
 
 
 def test_jobs_that_are_no_array_are_tasks_of_their_own() -> None:
@@ -213,6 +271,24 @@ def test_filters_never_keep_our_records_back(
     assert [name for name in left if comes(name)] == []
 
 
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({"cpus": 1}, []),
+        ({"cpus": 2}, [("coreCount", 2)]),
+        ({"memory": 2**20}, [("minimumMemoryMB", 1)]),
+        ({"memory": 2**20 + 1}, [("minimumMemoryMB", 2)]),
+    ],
+)
+def test_a_node_has_at_least_what_was_asked_for(
+    resources: dict[str, Any], expected: list[tuple[str, int]]
+) -> None:
+    """Half a megabyte less is less, and one core is what every node has."""
+    rows = posted(resources=Resources(**resources))["hardwareConstraints"]
+
+    assert expected == [(key, row[key]) for row in rows for key in row if key != "discriminator"]
+
+
 def test_resources_are_constraints_and_a_reservation() -> None:
     """What a job needs is asked of the cloud in its own words."""
     wanted = Resources(cpus=4, memory="3GiB", gpus=1, queue="docker-network", reservation="r")
@@ -233,6 +309,7 @@ def test_resources_are_constraints_and_a_reservation() -> None:
         ("ubuntu", ("ubuntu", "latest")),
         ("registry:5000/a/b:7", ("registry:5000/a/b", "7")),
         ("registry:5000/a/b", ("registry:5000/a/b", "latest")),
+        ("a/b:7@sha256:0123", ("a/b", "7")),
     ],
 )
 def test_a_container_is_repository_and_tag(
@@ -242,6 +319,14 @@ def test_a_container_is_repository_and_tag(
     told = {entry["key"]: entry["value"] for entry in posted(container=container)["constants"]}
 
     assert (told["DOCKER_REPO"], told["DOCKER_TAG"]) == expected
+
+
+def test_an_image_of_the_user_s_own_constants_stays() -> None:
+    """Who has set the profile's constants knows the profile."""
+    body = with_native(constants={"DOCKER_REPO": "mine"})
+    told = {entry["key"]: entry["value"] for entry in body["constants"]}
+
+    assert ("mine", None) == (told["DOCKER_REPO"], told.get("DOCKER_TAG"))
 
 
 @pytest.mark.parametrize(

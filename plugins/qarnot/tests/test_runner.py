@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
 from drover.commandline import WRAPPER, read_exit_record, read_unrun_records
@@ -16,6 +16,7 @@ from drover_qarnot._tools import RUNNER
 from drover_qarnot.runner import Escaping
 
 
+@settings(deadline=None)  # a machine that is busy is no error
 @example(["\uf705".encode(), b"\x00\xff\xe2\x98"])
 @given(some.lists(some.binary(max_size=40), max_size=8))
 def test_output_can_be_read_back(pieces: list[bytes]) -> None:
