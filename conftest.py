@@ -26,6 +26,11 @@ SPREAD = frozenset({
     )),
     "tests/test_slurm_cluster.py",
 })  # fmt: skip
+# Files that stay with another one: to bring up one more Ceph would take longer than their tests.
+BESIDE = {
+    "plugins/qarnot/tests/server/test_on_radosgw.py": "libs/objectstore/tests/test_s3.py",
+    "libs/objectstore/tests/test_wire.py": "libs/objectstore/tests/test_s3.py",
+}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,4 +61,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def scope_of(nodeid: str) -> str:
     """Name what of a run stays in one process."""
     path = nodeid.partition("::")[0]
-    return nodeid if path in SPREAD else path
+    return nodeid if path in SPREAD else BESIDE.get(path, path)

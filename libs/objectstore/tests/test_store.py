@@ -1,6 +1,7 @@
 """The folder alone: what is written is whole, what is opened stays, nobody sees another's."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -404,3 +405,20 @@ def test_a_key_has_1024_bytes_at_most(store: ObjectStore) -> None:
     ):
         with pytest.raises(error):
             store.put("ann", "one", key, [b""])
+
+
+def test_a_blob_and_its_name_are_on_disk_before_the_object_is_there(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that loses its power right after the answer must not have lost the bytes."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    store.put("ann", "one", "k", [b"x" * MIB])
+
+    assert ["file", "folder"] == synced[-2:]
