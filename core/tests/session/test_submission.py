@@ -22,12 +22,13 @@ from drover import (
 from drover.errors import (
     InvalidSpecError,
     KeyConflictError,
+    StoreUnusableError,
     UnknownBackendError,
     UnknownFieldError,
     UnknownJobError,
     UnsupportedFieldError,
 )
-from drover.session import _session
+from drover.session import _storing
 
 Submit = Callable[..., Job]
 
@@ -80,13 +81,69 @@ def test_an_engine_may_begin_while_the_rest_is_stored(
 ) -> None:
     """It is told of the first few when they are durable, and of more and more."""
     stored: list[int] = []
-    monkeypatch.setattr(_session, "FIRST_PIECE", 2)
-    monkeypatch.setattr(_session, "PIECE", 10)
-    monkeypatch.setattr(session, "_ring", lambda: stored.append(len(session.jobs())) or True)
+    monkeypatch.setattr(_storing, "FIRST_PIECE", 2)
+    monkeypatch.setattr(_storing, "PIECE", 10)
+    monkeypatch.setattr(session, "ring", lambda: stored.append(len(session.jobs())) or True)
 
     session.submit_many([JobSpec(argv=["x"]) for _ in range(25)])
 
     assert stored == [2, 10, 20, 25]
+
+
+def test_a_call_that_is_cut_off_can_be_repeated(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fills up in the middle: what is stored is told, and a key keeps it single."""
+    monkeypatch.setattr(_storing, "FIRST_PIECE", 2)
+    specs, keys = [JobSpec(argv=["x"]) for _ in range(5)], [f"k{n}" for n in range(5)]
+    write, room = session.store.write, iter([True, False])
+
+    def full(*given: Any) -> Any:
+        if not next(room, True):
+            raise StoreUnusableError("home", "the disk is full")
+        return write(*given)
+
+    monkeypatch.setattr(session.store, "write", full)
+    with pytest.raises(StoreUnusableError) as caught:
+        session.submit_many(specs, keys=keys)
+
+    assert ["of 5, the first 2 are stored"] == caught.value.__notes__
+    stored = [job.id for job in session.jobs()]
+    again = session.submit_many(specs, keys=keys)
+    assert set(stored) < {job.id for job in again}
+    assert keys == [job.record.key for job in again if isinstance(job, Job)]
+    assert 2 == len(stored) == len(session.jobs()) - 3
+
+
+def test_some_of_many_may_have_keys(session: Session) -> None:
+    """Those without are stored each time; an array is one."""
+    specs = [JobSpec(argv=["x"]), JobSpec(argv=["y"], array=Array(indices=2)), JobSpec(argv=["z"])]
+    first = session.submit_many(specs, keys=["a", "b", None])
+    second = session.submit_many([specs[2], *specs], keys=[None, "a", "b", None])
+
+    assert [one.id for one in first[:2]] == [one.id for one in second[1:3]]
+    assert 5 == len({one.id for one in (*first, *second)})
+    assert isinstance(second[2], JobArray)
+
+
+@pytest.mark.parametrize("keys", [["a"], ["a", "a"], "ab", ["a", ""], ["a", 3]])
+def test_keys_that_cannot_be_are_refused(session: Session, keys: Any) -> None:
+    """One short, or one twice, and a job would get another's key."""
+    with pytest.raises(InvalidSpecError):
+        session.submit_many([JobSpec(argv=["x"])] * 2, keys=keys)
+    assert [] == session.jobs()
+
+
+def test_a_key_of_something_else_stores_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found before the first of many is stored."""
+    monkeypatch.setattr(_storing, "FIRST_PIECE", 1)
+    session.submit(["other"], key="c")
+    with pytest.raises(KeyConflictError):
+        session.submit_many([JobSpec(argv=["x"])] * 3, keys=["a", "b", "c"])
+
+    assert 1 == len(session.jobs())
 
 
 def test_submit_many_stores_nothing_if_one_is_wrong(session: Session) -> None:

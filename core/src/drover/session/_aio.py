@@ -41,11 +41,12 @@ class AsyncSession:
         specs: Iterable[JobSpec],
         *,
         backend: str | None = None,
+        keys: Sequence[str | None] | None = None,
         allow: Sequence[str] = (),
     ) -> list[Job | JobArray]:
         """Do as `Session.submit_many`."""
         return await asyncio.to_thread(
-            self._session.submit_many, specs, backend=backend, allow=allow
+            self._session.submit_many, specs, backend=backend, keys=keys, allow=allow
         )
 
     async def plan(self, given: "SpecLike", backend: str | None = None, **fields: Any) -> Plan:

@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast
@@ -33,6 +32,7 @@ from drover.session._engines import InlineEngine
 from drover.session._job import Job, JobArray
 from drover.session._plugged import Plugged
 from drover.session._status import BackendInfo, EngineStatus, status_of
+from drover.session._storing import keys_for, store_all
 from drover.session._submission import (
     SpecLike,
     Submission,
@@ -52,10 +52,6 @@ if TYPE_CHECKING:
     from drover.session._aio import AsyncSession
 
 EngineMode = Literal["auto", "inline", "none"]
-FIRST_PIECE: Final = 256
-"""Jobs in the first transaction of `submit_many`: an engine works on them while it stores more."""
-PIECE: Final = 20_000
-"""Jobs in one transaction at most, each four times the one before: others write in between."""
 
 
 class Session:
@@ -151,37 +147,39 @@ class Session:
         specs: Iterable[JobSpec],
         *,
         backend: str | None = None,
+        keys: Sequence[str | None] | None = None,
         allow: Sequence[str] = (),
     ) -> list[Job | JobArray]:
         """Store many jobs. All specifications are checked before the first is stored.
+
+        The first few are stored by themselves, and may run while the others are stored. Who is
+        killed meanwhile has stored some: give each a key if the call may be repeated.
+
+        Args:
+            specs: The specifications.
+            backend: `None`: the session's default.
+            keys: One for each, as `submit` takes it, or `None`.
+            allow: Fields that the backend may ignore.
 
         Returns:
             Handles in the order of *specs*.
 
         Raises:
             UserError: A specification cannot be; nothing was stored.
+            StoreUnusableError: The store cannot be written; a note tells how many were stored.
         """
         submission = Submission(self, self._backend_name(backend), _fields_list(allow))
         specs = [as_spec(spec, {}) for spec in specs]
-        now = self.store.clock.time()
+        names = keys_for(keys, len(specs))
         with self.store.read() as reader:
             checked = [submission.check(with_full_ids(spec, reader)) for spec in specs]
-        out: list[Job | JobArray] = []
-        rest, size = iter(checked), FIRST_PIECE
-        while piece := list(islice(rest, size)):
-            if out:
-                self._ring()
-            size = min(4 * size, PIECE)
-            batch = self.store.prepare((submission.draft(spec, None, now) for spec in piece), now)
-            with self.store.write() as (writer, _):
-                writer.insert(batch)
-            out += [
-                Job(self, job_id) if spec.array is None else JobArray(self, job_id)
-                for job_id, spec in zip(batch.ids, piece, strict=True)
-            ]
-        if out:
+        ids = store_all(self, submission, checked, names)
+        if ids:
             self.wake_engine()
-        return out
+        return [
+            Job(self, job_id) if spec.array is None else JobArray(self, job_id)
+            for job_id, spec in zip(ids, checked, strict=True)
+        ]
 
     def plan(self, given: SpecLike, backend: str | None = None, **fields: Any) -> Plan:
         """Say what a backend would do with a specification. Nothing is stored.
@@ -457,11 +455,11 @@ class Session:
         Raises:
             EngineUnavailableError: None could be started. What was stored stays stored.
         """
-        if not self._ring() and self._mode == "auto":
+        if not self.ring() and self._mode == "auto":
             _engine.ensure(self.store, self.config.project)
-            self._ring()
+            self.ring()
 
-    def _ring(self) -> bool:
+    def ring(self) -> bool:
         """Tell the engine that there is something new, if one works."""
         with self._lock:
             return self._rope.ring()
