@@ -10,8 +10,7 @@ import pytest
 from drover import Array, Dependency, Job, JobArray, JobSpec, Reason, State
 from drover.models import Condition, Started
 from drover.testing import BackendDriver, FakeClock
-from drover.testing.scheduler import ScriptedContext, SlurmScheduler, SlurmSite
-from drover_slurm import SlurmBackend
+from drover.testing.scheduler import SlurmScheduler, SlurmSite
 
 LEFT: Final = {"slurm": {"dependencies": True}}
 # Ends as the word of its place says, once it may; `-9` is an end with its wrapper.
@@ -30,19 +29,6 @@ def scheduler() -> Iterator[SlurmScheduler]:
     clock = FakeClock(now=time.time())
     with SlurmScheduler(site, run_for_real=True, clock=clock) as made:
         yield made
-
-
-@pytest.fixture
-def driver(scheduler: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
-    """Give an engine on it."""
-
-    def factory(context: Any) -> SlurmBackend:
-        return SlurmBackend(ScriptedContext.in_place_of(context, scheduler))
-
-    made = BackendDriver(tmp_path / "home", scheduler, factory, name="slurm")
-    yield made
-    made.check_replay()
-    made.close()
 
 
 def submit_array(driver: BackendDriver, argv: Sequence[str], size: int, **fields: Any) -> JobArray:

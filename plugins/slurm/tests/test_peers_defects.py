@@ -4,17 +4,15 @@
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import pytest
 
 import drover
 from drover.testing import BackendDriver, FakeClock
-from drover.testing.scheduler import ScriptedContext, SlurmScheduler
+from drover.testing.scheduler import SlurmScheduler
 from drover.testing.scheduler.slurm.trials import TRIALS
-from drover_slurm import SlurmBackend
 
 DEFECTS: Final[Mapping[str, tuple[str, ...]]] = {
     "what a listing leaves out is taken for finished": (
@@ -80,19 +78,6 @@ def test_a_defect_has_its_plays(says: str) -> None:
 def scheduler() -> SlurmScheduler:
     """Give a cluster on which nothing starts."""
     return SlurmScheduler(clock=FakeClock(now=time.time()))
-
-
-@pytest.fixture
-def driver(scheduler: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
-    """Give an engine on it."""
-
-    def factory(context: Any) -> SlurmBackend:
-        return SlurmBackend(ScriptedContext.in_place_of(context, scheduler))
-
-    made = BackendDriver(tmp_path / "home", scheduler, factory, name="slurm")
-    yield made
-    made.check_replay()
-    made.close()
 
 
 def test_a_thousand_jobs_are_asked_for_together(

@@ -4,16 +4,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import drover
 from drover.models import Verb
 from drover.testing import BackendDriver, FakeClock
-from drover.testing.scheduler import Gate, ScriptedContext, SlurmScheduler
+from drover.testing.scheduler import Gate, SlurmScheduler
 from drover.testing.scheduler.slurm.trials import CANCEL, KILL_CLIENT, SUBMIT, TRIALS, Stage, Trial
-from drover_slurm import SlurmBackend
 
 
 @pytest.fixture
@@ -23,19 +21,6 @@ def scheduler() -> Iterator[SlurmScheduler]:
     clock = FakeClock(now=time.time())
     with SlurmScheduler(run_for_real=True, auto=False, clock=clock) as made:
         yield made
-
-
-@pytest.fixture
-def driver(scheduler: SlurmScheduler, tmp_path: Path) -> Iterator[BackendDriver]:
-    """Give an engine on it."""
-
-    def factory(context: Any) -> SlurmBackend:
-        return SlurmBackend(ScriptedContext.in_place_of(context, scheduler))
-
-    made = BackendDriver(tmp_path / "home", scheduler, factory, name="slurm")
-    yield made
-    made.check_replay()
-    made.close()
 
 
 def play(trial: Trial, stage: Stage, driver: BackendDriver) -> drover.Job:
