@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from drover._plugins import scrubbed
-from drover._store import Store, SystemClock, host_name
+from drover._store import Store, SystemClock, host_name, process_started
 from drover.config import Config, setting_variables
 from drover.errors import EngineUnavailableError
 
@@ -149,7 +149,7 @@ def ensure(store: Store, project: Path | None) -> None:
 
 
 def stop(store: Store, timeout_s: float) -> bool:
-    """Ask the engine to leave, and wait for it.
+    """Ask the engine to leave, and wait until it has closed the store.
 
     Returns:
         Whether none works any more.
@@ -164,6 +164,7 @@ def stop(store: Store, timeout_s: float) -> bool:
     if holder.pid == os.getpid():
         # An engine in a thread of this process leaves with the session that has it.
         return False
+    started = process_started(holder.pid)
     try:
         os.kill(holder.pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -171,7 +172,10 @@ def stop(store: Store, timeout_s: float) -> bool:
     clock = SystemClock()
     deadline = clock.monotonic() + timeout_s
     while clock.monotonic() < deadline:
-        if not store.lease().live:
+        # Having given the lease back, it still writes its log into the database as it closes it:
+        # who copies or restores the file now would have half of both.
+        has_left = not started or process_started(holder.pid) != started
+        if has_left and not store.lease().live:
             return True
         time.sleep(_POLL_S)
-    return False
+    return not store.lease().live
