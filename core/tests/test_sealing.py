@@ -1,5 +1,6 @@
 """Secrets at rest."""
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,3 +53,20 @@ def test_half_a_key_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="damaged"):
         read_key(tmp_path / "key")
+
+
+def test_a_key_is_on_disk_before_it_seals_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that loses its power must not keep what was sealed, and lose the key to it."""
+    synced: list[str] = []
+    real = os.fsync
+
+    def noting(handle: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    key(tmp_path / "key")
+
+    assert ["file", "folder"] == synced

@@ -38,6 +38,8 @@ def read_key(path: Path, *, create: bool = True) -> bytes | None:
 
 
 def _make_key(path: Path) -> bytes:
+    from drover.commandline.wrapper import sync_folder
+
     # Linked into place whole: of two processes that begin at once, one key wins.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     key = os.urandom(_KEY)
@@ -52,6 +54,7 @@ def _make_key(path: Path) -> bytes:
         key = path.read_bytes()
     finally:
         draft.unlink()
+    sync_folder(str(path.parent))
     return key
 
 
