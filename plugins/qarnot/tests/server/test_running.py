@@ -97,7 +97,8 @@ def test_an_instance_is_known_by_more_than_its_number(
     birth = until(lambda: read_birth(tmp_path / "i" / "4"))
 
     assert Birth(boot_id(), sleeper.pid, birth.ticks, len("of the first attempt\n"), 0) == birth
-    used = Processes().used(birth)
+    # While it becomes its command it has no memory for a moment.
+    used = until(lambda: one if (one := Processes().used(birth)) and one.rss_bytes else None)
     assert used is not None
     assert 0 < used.rss_bytes < 1 << 30
     assert 0 <= used.age_s < 60
@@ -106,6 +107,18 @@ def test_an_instance_is_known_by_more_than_its_number(
     sleeper.kill()
     sleeper.wait(10)
     assert Processes().used(birth) is None
+
+
+def test_what_an_earlier_attempt_noted_is_gone_whole(tmp_path: Path) -> None:
+    """Behind a shorter line the end of a longer one would make both unreadable."""
+    (tmp_path / "process").write_text(f"{boot_id()} 4194303 {'9' * 30} {'9' * 9} {'9' * 9}\n")
+
+    runner._sign(str(tmp_path / "process"), [3, 5])
+
+    birth = read_birth(tmp_path)
+    assert birth is not None
+    assert (os.getpid(), 3, 5) == (birth.pid, birth.stdout, birth.stderr)
+    assert ["process"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_one_look_serves_all_who_ask_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,6 +201,6 @@ def test_a_pattern_that_takes_for_ever_stops_nobody(
     progress = Progress()
     assert {0: 0.0} == progress.of("task", out, ["(a+)+$"], {0: BIRTH})
     (out / "out" / "0.stdout").write_text("a" * 64 + "!\n" * 9)
-    monkeypatch.setattr(_progress, "subprocess", None)
+    monkeypatch.setattr(_progress, "matched", None)
 
     assert {0: 0.0} == progress.of("task", out, ["(a+)+$"], {0: BIRTH})

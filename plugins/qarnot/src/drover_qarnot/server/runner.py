@@ -180,9 +180,12 @@ def _sign(path: str, sizes: list[int]) -> None:
     except OSError:
         boot, ticks = "-", 0
     line = f"{boot} {os.getpid()} {ticks} {sizes[0]} {sizes[1]}\n".encode()
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    draft = f"{path}.{os.getpid()}"
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.write(handle, line)
     os.close(handle)
+    # In one step: of an earlier attempt's longer line nothing may be left behind it.
+    os.replace(draft, path)
 
 
 def main(folder: str) -> int:
