@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,37 @@ from drover.states import State
 
 START_S = 60.0
 WAIT_S = 60.0
+
+
+class Relay:
+    """A way to a server on which things happen."""
+
+    def __init__(self, url: str) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection(self.target) as server:
+            self.go(client, server)
+
+    def go(self, client: socket.socket, server: socket.socket) -> None:
+        """Let one connection go this way."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let nobody else go this way."""
+        self._listener.close()
 
 
 @frozen(kw_only=True)

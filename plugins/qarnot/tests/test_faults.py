@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qarnot_live import LiveServer, Place, live_server, start_server, stop_server
+from qarnot_live import LiveServer, Place, Relay, live_server, start_server, stop_server
 
 from drover.errors import UnreachableError
 from drover.models import Answer, Attempt, Closing, Health, Phase, Reason, Started, Transfer, Verb
@@ -25,43 +25,27 @@ from drover_qarnot._names import short_name
 from drover_qarnot._transfer import PART, Mover
 
 
-class Cutter:
+class Cutter(Relay):
     """A way to the server on which answers to some requests get lost."""
 
     def __init__(self, url: str) -> None:
-        host, _, port = url.removeprefix("http://").partition(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        super().__init__(url)
         self.cut = b""
         """The beginning of requests whose answers get lost."""
         self.lost = 0
         self.goes = False
         """Whether the server is gone for good with the first answer that is lost."""
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def go(self, client: socket.socket, server: socket.socket) -> None:
         deaf = threading.Event()
-        try:
-            with client, socket.create_connection(self._target) as server:
-                answers = threading.Thread(target=self._answers, args=(client, server, deaf))
-                answers.start()
-                while data := client.recv(1 << 16):
-                    if self.cut and data.startswith(self.cut):
-                        deaf.set()
-                    server.sendall(data)
-                server.shutdown(socket.SHUT_RDWR)
-                answers.join()
-        except OSError:
-            return
+        answers = threading.Thread(target=self._answers, args=(client, server, deaf))
+        answers.start()
+        while data := client.recv(1 << 16):
+            if self.cut and data.startswith(self.cut):
+                deaf.set()
+            server.sendall(data)
+        server.shutdown(socket.SHUT_RDWR)
+        answers.join()
 
     def _answers(self, client: socket.socket, server: socket.socket, deaf: threading.Event) -> None:
         try:
@@ -70,15 +54,12 @@ class Cutter:
                     # The server has done what was asked, and its answer reaches nobody.
                     self.lost += 1
                     if self.goes:
-                        self._target = ("127.0.0.1", 9)
+                        self.target = ("127.0.0.1", 9)
                     client.shutdown(socket.SHUT_RDWR)
                     return
                 client.sendall(data)
         except OSError:
             return
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture
@@ -123,11 +104,11 @@ def test_a_server_that_goes_in_the_middle_leaves_an_unknown_answer(
     attempt = away.attempt(["sh", "-c", 'echo x >>"$0"', str(mark)])
     away.submit(away.attempt(["true"]))
     cutter.cut = b"POST /tasks HTTP"
-    original, cutter.goes = cutter._target, True
+    original, cutter.goes = cutter.target, True
     (answer,) = away.submit(attempt)
 
     assert answer.answer is Answer.UNKNOWN, answer
-    cutter.cut, cutter.goes, cutter._target = b"", False, original
+    cutter.cut, cutter.goes, cutter.target = b"", False, original
     (again,) = away.submit(attempt)
     assert again.answer is Answer.ACCEPTED
     away.until(attempt, Phase.ENDED)

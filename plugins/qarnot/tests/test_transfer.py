@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 from attrs import frozen
-from qarnot_live import LiveServer, Place
+from qarnot_live import LiveServer, Place, Relay
 
 from drover.errors import UnreachableError
 from drover.models import Attempt, JobSpec, Observation, Reason, Transfer
@@ -228,49 +229,29 @@ def test_parts_are_put_together_by_number(tmp_path: Path, monkeypatch: pytest.Mo
     assert b"".join(put_together) == b"abcdefghijk"
 
 
-class Dam:
+class Dam(Relay):
     """A way to the store on which the upload of a part waits for ever."""
 
     def __init__(self, url: str) -> None:
-        host, _, port = url.removeprefix("http://").partition(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/s3"
+        super().__init__(url)
+        self.url += "/s3"
         self.parts: list[int] = []
         """Numbers of the parts that somebody began to send."""
         self.held = 3
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    def go(self, client: socket.socket, server: socket.socket) -> None:
+        threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
+        while data := client.recv(1 << 16):
+            found = re.match(rb"PUT \S*[?&]partNumber=(\d+)", data)
+            if found:
+                self.parts.append(int(found[1]))
+            if not found or self.parts[-1] != self.held:
+                server.sendall(data)
 
-    def _serve(self, client: socket.socket) -> None:
-        try:
-            with client, socket.create_connection(self._target) as server:
-                threading.Thread(target=self._pass, args=(server, client), daemon=True).start()
-                while data := client.recv(1 << 16):
-                    found = re.match(rb"PUT \S*[?&]partNumber=(\d+)", data)
-                    if found:
-                        self.parts.append(int(found[1]))
-                    if not found or self.parts[-1] != self.held:
-                        server.sendall(data)
-        except OSError:
-            return
-
-    def _pass(self, server: socket.socket, client: socket.socket) -> None:
-        try:
+    def _answers(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
             while data := server.recv(1 << 16):
                 client.sendall(data)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        self._listener.close()
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """How far instances are, as their own output tells it."""
 
-import json
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +9,7 @@ from typing import Final
 from attrs import define, field
 
 from drover_qarnot.server._config import PROGRESS
+from drover_qarnot.server._matching import NoPatternError, TooLongError, matched
 from drover_qarnot.server._output import STREAMS, file_of, read_from
 from drover_qarnot.server._processes import Birth
 
@@ -138,20 +136,16 @@ class Progress:
 
 
 def _matched(patterns: Sequence[str], texts: Sequence[str]) -> list[list[str | None]] | None:
-    """Match in a process of its own: a pattern that a user wrote can take for ever.
+    """Match users' patterns.
 
     Returns:
         The groups of the last match in each text; `None`: it took too long, or is no pattern.
     """
     if not texts:
         return []
+    asked = {"patterns": patterns, "texts": texts}
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _MATCHER],
-            input=json.dumps({"patterns": patterns, "texts": texts}),
-            capture_output=True, text=True, timeout=MATCH_S, check=True,
-        )  # fmt: skip
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        found: list[list[str | None]] = matched(_MATCHER, asked, MATCH_S)
+    except (TooLongError, NoPatternError):
         return None
-    found: list[list[str | None]] = json.loads(done.stdout)
     return found

@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from drover_qarnot.server._buckets import Buckets
+from drover_qarnot.server._matching import NoPatternError, TooLongError, matched
 
 MATCH_S: Final = 20.0
 """How long all names of an instance may take to be matched."""
@@ -32,25 +31,18 @@ class FilterError(Exception):
 def chosen(names: Sequence[str], white: str | None, black: str | None) -> list[str]:
     """Choose names by two regular expressions; an empty one chooses all, or none.
 
-    In a process of its own with a time limit: an expression that a user wrote can take for ever,
-    and no other thread would run meanwhile.
-
     Raises:
         FilterError: It took too long.
     """
     if not white and not black:
         return list(names)
-    asked = json.dumps({"white": white, "black": black, "names": list(names)})
+    asked = {"white": white, "black": black, "names": list(names)}
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", _MATCHER],
-            input=asked, capture_output=True, text=True, timeout=MATCH_S, check=True,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as exc:
+        found: list[str] = matched(_MATCHER, asked, MATCH_S)
+    except TooLongError as exc:
         raise FilterError("a filter takes too long to match the names of files") from exc
-    except subprocess.CalledProcessError as exc:
+    except NoPatternError as exc:
         raise FilterError("a filter is no regular expression") from exc
-    found: list[str] = json.loads(done.stdout)
     return found
 
 
