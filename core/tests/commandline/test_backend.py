@@ -391,6 +391,18 @@ def test_an_attempt_that_was_never_written_down_is_nowhere(bench: Bench) -> None
     assert [] == look(bench, stranger)
 
 
+def test_a_look_lets_go_of_what_is_not_looked_at(bench: Bench) -> None:
+    """Else an engine grows with every job that it ever ran."""
+    gone, here = place(bench, bench.attempt(0)), place(bench, bench.attempt(1))
+    for _ in range(3):
+        look(bench, *here)
+    for path in bench.backend.folder.glob("*.tasks"):
+        path.unlink()
+
+    assert [] == list(bench.backend.places.find([gone[0].token]))
+    assert [here[0].token] == list(bench.backend.places.find([here[0].token]))
+
+
 def test_a_slow_listing_is_followed_by_a_rest(bench: Bench, monkeypatch: Any) -> None:
     """A controller that takes long is under load: it is asked less often."""
     times = iter([100.0, 103.0])

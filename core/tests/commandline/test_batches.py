@@ -55,9 +55,9 @@ def test_another_engine_finds_the_same_members(home: Path) -> None:
     first, batch = make(home, attempts)
 
     for index, each in enumerate(attempts):
-        place = batches(home).place(each.token)
+        place = batches(home).places.get(each.token)
         assert place is not None
-        assert place == first.place(each.token)
+        assert place == first.places.get(each.token)
         assert (batch.key, index, 3) == (place.key, place.index, place.size)
         assert home.parent / "jobs" / each.job_id == place.folder
         assert f"77_{index}" == place.native_id("77", "{id}_{index}")
@@ -66,7 +66,7 @@ def test_another_engine_finds_the_same_members(home: Path) -> None:
 def test_a_single_job_is_no_array(home: Path) -> None:
     """Its native id is the id of the submission."""
     _, batch = make(home, [attempt()])
-    place = batches(home).place("token-0")
+    place = batches(home).places.get("token-0")
 
     assert place is not None
     assert ("77", False) == (place.native_id("77", "{id}_{index}"), batch.is_array)
@@ -76,7 +76,7 @@ def test_another_engine_knows_what_it_was_called(home: Path) -> None:
     """Some schedulers find what they have forgotten by its name alone."""
     attempts = [attempt(number, name=f"train model {number}") for number in range(3)]
     _, batch = make(home, attempts)
-    place = batches(home).place("token-1")
+    place = batches(home).places.get("token-1")
 
     assert place is not None
     assert ("train model", "train model") == (batch.label, place.label)
@@ -106,34 +106,34 @@ def test_what_is_forgotten_is_gone_with_its_last_member(home: Path) -> None:
     made, batch = make(home, [attempt(0), attempt(1)])
     batch.log.write_text("a shell said this")
 
-    made.forget(["token-0", "token-0", "unknown"])
+    made.places.forget(["token-0", "token-0", "unknown"])
     assert batch.tasks.exists()
-    assert made.place("token-0") is None
-    assert batches(home).place("token-1") is not None
+    assert made.places.get("token-0") is None
+    assert batches(home).places.get("token-1") is not None
 
-    made.forget(["token-1"])
+    made.places.forget(["token-1"])
     assert ["news"] == sorted(path.name for path in home.iterdir())
 
 
 def test_what_one_engine_forgot_is_forgotten_for_the_next(home: Path) -> None:
     """Else the list of an array that was forgotten in parts stays for ever."""
     made, _ = make(home, [attempt(number) for number in range(3)])
-    made.forget(["token-1"])
+    made.places.forget(["token-1"])
 
     later = batches(home)
 
-    assert later.place("token-1") is None
-    place = later.place("token-2")
+    assert later.places.get("token-1") is None
+    place = later.places.get("token-2")
     assert place is not None
     assert (2, 3) == (place.index, place.size)
-    later.forget(["token-0", "token-2"])
+    later.places.forget(["token-0", "token-2"])
     assert ["news"] == sorted(path.name for path in home.iterdir())
 
 
 def test_a_task_that_was_forgotten_is_not_run(home: Path) -> None:
     """Its folder is gone, and with it the claim that would have stopped it."""
     made, batch = make(home, [attempt(0), attempt(1)])
-    made.forget(["token-0"])
+    made.places.forget(["token-0"])
 
     assert ["echo", "1"] == task(batch, 1)["argv"]
     with pytest.raises(wrapper.Unrun, match="struck off"):
@@ -152,10 +152,10 @@ def test_a_damaged_list_harms_no_other(home: Path, head: str) -> None:
     make(home, [attempt(0)])
     (home / "broken.tasks").write_bytes(head.encode("latin-1") + b"\n")
 
-    found = batches(home).place("token-0")
+    found = batches(home).places.get("token-0")
 
     assert found is not None
-    assert batches(home).place("t") is None
+    assert batches(home).places.get("t") is None
 
 
 def test_thousands_are_read_in_one_go(home: Path) -> None:
@@ -164,9 +164,9 @@ def test_thousands_are_read_in_one_go(home: Path) -> None:
     made = batches(home)
     path = next(home.glob("*.tasks"))
 
-    first = made.place("token-4999")
+    first = made.places.get("token-4999")
     path.unlink()
-    last = made.place("token-0")
+    last = made.places.get("token-0")
 
     assert first is not None
     assert last is not None
@@ -175,7 +175,7 @@ def test_thousands_are_read_in_one_go(home: Path) -> None:
 
 def test_what_was_never_written_down_is_nowhere(home: Path) -> None:
     """A token of another store, or of a folder that was wiped."""
-    assert batches(home).place("token-0") is None
+    assert batches(home).places.get("token-0") is None
 
 
 def test_a_list_is_private(home: Path) -> None:
@@ -288,7 +288,7 @@ def test_what_was_found_of_others_goes_with_the_list(home: Path) -> None:
     made = Batches(home, SETTINGS, home)
     batch = made.make(attempts, [home.parent / "0", home.parent / "1"])
     Path(task(batch)["before"]).write_text("{}")
-    made.forget(batch.tokens)
+    made.places.forget(batch.tokens)
 
     assert ["news"] == sorted(path.name for path in home.iterdir())
 
@@ -310,7 +310,7 @@ def test_bytes_of_any_kind_survive(home: Path) -> None:
 
     assert batch.tasks.read_bytes().isascii()
     assert (word, word) == (task(batch)["argv"][1], task(batch)["env"]["A"])
-    place = batches(home).place("token-0")
+    place = batches(home).places.get("token-0")
     assert place is not None
     assert home / word == place.folder
     assert json.loads(batch.tasks.read_text().splitlines()[1])["cwd"] == word

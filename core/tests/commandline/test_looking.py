@@ -8,7 +8,7 @@ from attrs import evolve
 
 from drover.commandline import Known, Left, Owner, Recalled, Row, Talk, claims, write_json
 from drover.commandline.looking import Look, Memory
-from drover.models import Attempt, EndReport, JobSpec, Observation, Phase, Source
+from drover.models import EndReport, Observation, Phase, Source
 from drover.testing import SystemClock
 
 OWNER = Owner(native_id="7")
@@ -45,10 +45,9 @@ def look(scheduler: Scripted, folder: Path, **fields: Any) -> list[Observation]:
     """Look at one attempt."""
     known = Known(token="tok-1", folder=folder, key="key", index=0, size=1, label="", native_id="7")
     known = evolve(known, submission="7", **fields)
-    attempt = Attempt(job_id="job", number=1, token="tok-1", spec=JobSpec(argv=("true",)))
     context: Any = Context()
     speech: Any = scheduler
-    return Look(context, speech, [(attempt, known)], Memory()).rows()[0]
+    return Look(context, speech, [known], Memory()).rows()[0]
 
 
 def record(folder: Path, owner: Owner, **fields: Any) -> None:

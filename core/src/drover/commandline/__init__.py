@@ -10,10 +10,11 @@ number; `files` are whole or absent.
 """
 
 from drover.commandline.backend import CommandLineBackend
-from drover.commandline.batches import Batch, Batches, Place, TaskSettings
+from drover.commandline.batches import Batch, Batches, TaskSettings
 from drover.commandline.claims import Closed, Entry, EntryKind, Owner, Taking
 from drover.commandline.files import read_json, write_json
 from drover.commandline.listings import Listing
+from drover.commandline.places import Place, Places
 from drover.commandline.processes import ProcessId
 from drover.commandline.records import (
     StartRecord,
@@ -57,6 +58,7 @@ __all__ = [
     "Listing",
     "Owner",
     "Place",
+    "Places",
     "ProcessId",
     "Recalled",
     "Row",

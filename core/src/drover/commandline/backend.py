@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from drover.commandline import claims
-from drover.commandline.batches import Batches, Place
+from drover.commandline.batches import Batches
 from drover.commandline.claims import Owner
 from drover.commandline.files import write_json
 from drover.commandline.listings import Listing
 from drover.commandline.looking import Look, Memory, end_by_record
 from drover.commandline.news import NewsReader
+from drover.commandline.places import Place
 from drover.commandline.scheduler import Known, Scheduler, Submission
 from drover.commandline.staging import stage
 from drover.commandline.talking import converse
@@ -71,6 +72,7 @@ class CommandLineBackend:
         self.scheduler = scheduler
         self.folder = context.home / "backends" / context.name
         self.batches = Batches(self.folder, scheduler.settings, context.home)
+        self.places = self.batches.places
         self._memory = Memory()
         self._news = NewsReader(self.batches.news, self._hear)
 
@@ -132,7 +134,7 @@ class CommandLineBackend:
     @hookimpl
     def drover_find(self, tokens: Sequence[str]) -> list[Found]:
         """Search claims, the queue and what the scheduler remembers."""
-        places = {token: place for token in tokens if (place := self.batches.place(token))}
+        places = self.places.find(tokens)
         found = {token: owner for token, place in places.items() if (owner := _owner(place.folder))}
         rest = {token: place for token, place in places.items() if token not in found}
         if rest:
@@ -155,9 +157,10 @@ class CommandLineBackend:
         look = Look(
             self.context,
             self.scheduler,
-            [(attempt, self._known(attempt)) for attempt in attempts],
+            self._known(attempts),
             self._memory,
         )
+        self.places.let_go()
         rows, complete = look.rows()
         self._memory.keep_only({attempt.token for attempt in attempts})
         return Observed(observations=tuple(rows), complete=complete, rest_s=look.listing_s * REST)
@@ -194,7 +197,7 @@ class CommandLineBackend:
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool:
         """Delete what wrappers wrote, and the lists of which no task is left."""
-        self.batches.forget(attempt.token for attempt in attempts)
+        self.places.forget([attempt.token for attempt in attempts])
         for attempt in attempts:
             path = attempt_path(self.context.home, attempt.job_id, attempt.number)
             for folder in path.parent.glob("*"):
@@ -216,21 +219,28 @@ class CommandLineBackend:
 
     # Who is who
 
-    def _known(self, attempt: Attempt) -> Known | None:
-        place = self.batches.place(attempt.token)
-        if place is None or attempt.native_id is None:
-            return None
+    def _known(self, attempts: Sequence[Attempt]) -> list[Known]:
+        """Give those that were handed over here; of others, after damage to the store, nothing."""
+        places = self.places.find([attempt.token for attempt in attempts])
+        pairs = ((attempt, places.get(attempt.token)) for attempt in attempts)
+        return [
+            self._known_at(attempt, place, attempt.native_id)
+            for attempt, place in pairs
+            if place is not None and attempt.native_id is not None
+        ]
+
+    def _known_at(self, attempt: Attempt, place: Place, native_id: str) -> Known:
         is_element = place.size > 1
         suffix = place.native_id("", self.scheduler.element_pattern)
         return Known(
             token=attempt.token,
-            submission=attempt.native_id.removesuffix(suffix) if is_element else attempt.native_id,
+            submission=native_id.removesuffix(suffix) if is_element else native_id,
             folder=place.folder,
             key=place.key,
             index=place.index,
             size=place.size,
             label=attempt.spec.label,
-            native_id=attempt.native_id,
+            native_id=native_id,
             submitted_at=attempt.submitted_at,
             restart=attempt.restart,
             requeue=attempt.spec.requeue,
@@ -266,9 +276,8 @@ class CommandLineBackend:
             told = Submission(answer=answer, message=str(exc), retryable=True)
         except DroverError as exc:
             told = Submission(answer=Answer.UNKNOWN, message=str(exc))
-        return [
-            self._answer(attempt, told, self.batches.place(attempt.token)) for attempt in attempts
-        ]
+        places = self.places.find(batch.tokens)
+        return [self._answer(attempt, told, places.get(attempt.token)) for attempt in attempts]
 
     def _answer(self, attempt: Attempt, told: Submission, place: Place | None) -> SubmitAnswer:
         native_id = told.native_id
@@ -300,7 +309,7 @@ class CommandLineBackend:
 
     def _close(self, order: Order) -> bool:
         """Shut an attempt, and tell whether it had not begun."""
-        place = self.batches.place(order.attempt.token)
+        place = self.places.get(order.attempt.token)
         if place is None:
             return False
         request = order.request
@@ -317,11 +326,8 @@ class CommandLineBackend:
 
     def _control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
         """Pass on what concerns jobs that were handed over here, under the ids they have now."""
-        known = {
-            order.attempt.token: entry
-            for order in orders
-            if (entry := self._known(order.attempt)) is not None
-        }
+        entries = self._known([order.attempt for order in orders])
+        known = {entry.token: entry for entry in entries}
         late = [
             OrderAnswer(
                 token=order.attempt.token,
@@ -352,10 +358,8 @@ class CommandLineBackend:
         """Report what wrappers have left in the folders of these attempts."""
         at = self.context.clock.time()
         seen: list[Observation] = []
-        for token in tokens:
-            place = self.batches.place(token)
-            if place is not None:
-                seen += end_by_record(place.folder, token, at)
+        for token, place in self.places.find(tokens).items():
+            seen += end_by_record(place.folder, token, at)
         if seen:
             self.context.report(seen)
 

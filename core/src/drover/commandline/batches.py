@@ -9,7 +9,7 @@ same order.
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
@@ -19,47 +19,14 @@ from attrs import field, frozen
 
 from drover.commandline import wrapper
 from drover.commandline.claims import PRIVATE
+from drover.commandline.places import LIST, LOG, Places
 from drover.commandline.tasks import expand
 from drover.commandline.tokens import element_paths
 from drover.models import Attempt, JobSpec
 
-_ENDING: Final = ".tasks"
-_LOG: Final = ".log"
 _NEWS: Final = "news"
 _STREAMS: Final = ("stdin", "stdout", "stderr")
 _FALSE_UNLESS_SAID: Final = ("join_output", "requeue")
-
-
-@frozen(kw_only=True)
-class Place:
-    """Where an attempt stands: in which submission, and at which index."""
-
-    key: str
-    """Names the submission, here and at the scheduler: the token of its first attempt."""
-    index: int
-    size: int
-    """How many attempts the submission has; one with more than one is an array."""
-    path: str
-    """Of the attempt's own folder."""
-    label: str = ""
-    """What people call the submission; the scheduler was told."""
-
-    @property
-    def folder(self) -> Path:
-        """Give the attempt's own folder."""
-        return Path(self.path)
-
-    def native_id(self, submitted: str, pattern: str) -> str:
-        """Name the attempt as the scheduler does, given the id of the submission.
-
-        Args:
-            submitted: The id of the submission as a whole.
-            pattern: How an element of an array is named: `{id}_{index}`, where `index` counts
-                from 0, or `{id}.{number}`, from 1.
-        """
-        if self.size == 1:
-            return submitted
-        return pattern.format(id=submitted, index=self.index, number=self.index + 1)
 
 
 @frozen(kw_only=True)
@@ -104,7 +71,7 @@ class TaskSettings:
 
 
 class Batches:
-    """All submissions of one backend. Reads what is on the disk when it is first asked."""
+    """All submissions of one backend."""
 
     def __init__(self, folder: Path, settings: TaskSettings, home: Path | None = None) -> None:
         self._folder = folder
@@ -112,10 +79,7 @@ class Batches:
         """Of the store; without it no task waits for a whole array."""
         self.settings = settings
         """May be set anew when more is known of the site; what was written stays as it is."""
-        self._places: dict[str, Place] = {}
-        self._left: dict[str, set[str]] = {}
-        """By key, the tokens that were not forgotten."""
-        self._read = False
+        self.places = Places(folder)
 
     @property
     def news(self) -> Path:
@@ -140,18 +104,18 @@ class Batches:
             spec=first.spec,
             label=_shared_label([attempt.spec.label for attempt in attempts]),
             tokens=tokens,
-            tasks=self._folder / f"{key}{_ENDING}",
-            log=self._folder / f"{key}{_LOG}",
+            tasks=self._folder / f"{key}{LIST}",
+            log=self._folder / f"{key}{LOG}",
             attempt=first,
         )
         # Not forced to the disk: what a power cut takes is missed by the wrapper, which then
         # runs nothing, and the attempt is handed over again.
-        draft = self._folder / f".{key}{_ENDING}"
+        draft = self._folder / f".{key}{LIST}"
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.writelines(self._lines(batch.label, attempts, paths))
         draft.replace(batch.tasks)
-        self._add(key, batch.label, list(zip(tokens, paths, strict=True)))
+        self.places.add(key, batch.label, list(zip(tokens, paths, strict=True)))
         return batch
 
     def _lines(
@@ -221,78 +185,10 @@ class Batches:
                 ]
             else:
                 # One that is not known here has no record to be found: nothing is run.
-                place = self.place(other.token)
+                place = self.places.get(other.token)
                 entry["folder"] = place.path if place else ""
             told.append(entry)
         return told
-
-    def place(self, token: str) -> Place | None:
-        """Say where an attempt stands; `None` if it was never written down here."""
-        known = self._places.get(token)
-        if known is None and not self._read:
-            self._read_all()
-            known = self._places.get(token)
-        return known
-
-    def forget(self, tokens: Iterable[str]) -> None:
-        """Let go of attempts, and of submissions of which none is left."""
-        for token in tokens:
-            place = self.place(token)
-            if place is None:
-                continue
-            del self._places[token]
-            left = self._left[place.key]
-            left.discard(token)
-            if left:
-                self._strike(place)
-                continue
-            del self._left[place.key]
-            for ending in (_ENDING, _LOG, _ENDING + wrapper.STRUCK, _ENDING + wrapper.BEFORE):
-                (self._folder / f"{place.key}{ending}").unlink(missing_ok=True)
-
-    def _strike(self, place: Place) -> None:
-        """Let a task never be run any more, also where its folder is gone."""
-        path = self._folder / f"{place.key}{_ENDING}{wrapper.STRUCK}"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(f"{place.index}\n")
-
-    def _add(self, key: str, label: str, members: Sequence[tuple[str, str]]) -> None:
-        size = len(members)
-        self._left[key] = {token for token, _ in members}
-        for index, (token, folder) in enumerate(members):
-            self._places[token] = Place(key=key, index=index, size=size, path=folder, label=label)
-
-    def _read_all(self) -> None:
-        """Read the heads of what earlier engines have written."""
-        self._read = True
-        for path in self._folder.glob(f"*{_ENDING}"):
-            key = path.name.removesuffix(_ENDING)
-            if key in self._left:
-                continue
-            try:
-                with path.open("rb") as file:
-                    head: Any = json.loads(file.readline())
-                rows: list[tuple[Any, Any]] = head["members"]
-                members = [(str(token), _path(folder)) for token, folder in rows]
-                label = str(head.get("label", ""))
-                struck = self._struck(path)
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # A damaged one says nothing about anything; its jobs are not listed.
-            self._add(key, label, members)
-            for index in struck.intersection(range(len(members))):
-                token = members[index][0]
-                del self._places[token]
-                self._left[key].discard(token)
-
-    @staticmethod
-    def _struck(path: Path) -> frozenset[int]:
-        """Read which tasks of a list were forgotten."""
-        try:
-            text = path.with_name(path.name + wrapper.STRUCK).read_text("ascii")
-        except FileNotFoundError:
-            return frozenset()
-        return frozenset(map(int, text.split()))
 
 
 def _text(task: Mapping[str, Any]) -> str:
@@ -301,12 +197,6 @@ def _text(task: Mapping[str, Any]) -> str:
         return orjson.dumps(task).decode("utf-8")
     except TypeError:
         return json.dumps(task)
-
-
-def _path(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
 
 
 def _shared_label(labels: Sequence[str]) -> str:

@@ -13,9 +13,7 @@ from drover.commandline.records import read_exit_record, read_start_record, read
 from drover.commandline.scheduler import Known, Left, Row, Scheduler
 from drover.commandline.talking import converse
 from drover.hookspecs import Context
-from drover.models import Attempt, EndReport, Observation, Phase, Reason, Source, Started
-
-Pair = tuple[Attempt, Known | None]
+from drover.models import EndReport, Observation, Phase, Reason, Source, Started
 
 
 @frozen(kw_only=True)
@@ -41,13 +39,12 @@ class Look:
         self,
         context: Context,
         scheduler: Scheduler,
-        pairs: Sequence[Pair],
+        attempts: Sequence[Known],
         memory: "Memory",
     ) -> None:
         self._context = context
         self._scheduler = scheduler
-        # One that was never written down here is of a store that was damaged: nothing is known.
-        self._known = [known for _, known in pairs if known is not None]
+        self._known = attempts
         self._memory = memory
         self._at = context.clock.time()
         self.listing_s = 0.0
