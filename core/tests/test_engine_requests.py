@@ -196,6 +196,40 @@ def test_a_new_job_can_be_held_before_it_is_looked_at(bench: Bench) -> None:
     assert (State.WAITING, []) == (job.state, bench.world.called("drover_submit"))
 
 
+def test_a_hold_of_the_schedulers_goes_with_its_job(bench: Bench) -> None:
+    """An administrator held it, and its controller lost it."""
+    bench.capable(claim=Claim.DIRECTORY, missing_grace_s=5.0)
+    job = bench.placed()
+    bench.world.see(job.record.token, Phase.QUEUED, hold=frozenset({"system"}))
+    bench.advance(5)
+    assert frozenset({"system"}) == job.held_by
+    bench.world.rows.clear()
+    bench.advance(30)
+    bench.ask(job, Verb.RETRY)
+    bench.settle()
+
+    assert (State.QUEUED, 2, frozenset()) == (job.state, job.record.attempt, job.held_by)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DONE, Verdict.SIGNALLED])
+def test_a_hold_that_was_asked_for_stays_with_the_job(bench: Bench, verdict: Verdict) -> None:
+    """Whether the backend says that it is done, or it is seen later."""
+    bench.capable(claim=Claim.DIRECTORY, missing_grace_s=5.0)
+    job = bench.placed()
+    bench.rewrite(control=answer(verdict))
+    bench.ask(job, Verb.HOLD)
+    bench.settle()
+    bench.world.see(job.record.token, Phase.QUEUED, hold=frozenset({"user"}))
+    bench.advance(5)
+    assert [Verdict.DONE] == bench.verdicts(job)
+    bench.world.rows.clear()
+    bench.advance(30)
+    bench.ask(job, Verb.RETRY)
+    bench.settle()
+
+    assert (State.WAITING, 2, frozenset({"user"})) == (job.state, job.record.attempt, job.held_by)
+
+
 @pytest.mark.parametrize("verb", [Verb.HOLD, Verb.RELEASE])
 def test_a_queued_job_is_held_by_its_backend(bench: Bench, verb: Verb) -> None:
     job = bench.placed()

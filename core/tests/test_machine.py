@@ -28,6 +28,7 @@ from drover.states import State
 
 NOW = 100.0
 SUCCESS = Outcome(reason=Reason.EXITED, started=Started.YES, exit_code=0)
+CANCELLED = Outcome(reason=Reason.CANCELLED, started=Started.NO)
 FAILURE = Outcome(reason=Reason.EXITED, started=Started.YES, exit_code=1)
 
 
@@ -280,6 +281,48 @@ def test_nothing_of_an_attempt_leaks_into_the_next() -> None:
     )  # fmt: skip
 
     assert fresh == after
+
+
+HELD, SYSTEM = frozenset({"user"}), frozenset({"system"})
+
+
+@pytest.mark.parametrize(
+    ("record", "hold"),
+    [
+        (job(hold=SYSTEM), frozenset()),
+        (job(hold=HELD), frozenset()),
+        (job(hold=HELD, hold_asked=True), HELD),
+        (job(hold=HELD | SYSTEM, hold_asked=True), HELD),
+        (job(State.WAITING, hold=HELD, token=""), HELD),
+    ],
+)
+def test_a_hold_that_was_asked_for_outlives_an_attempt(
+    record: JobRecord, hold: frozenset[str]
+) -> None:
+    """One that the scheduler put on its own job would never be lifted from the next."""
+    if record.token:
+        after, _ = step(record, e.Withdrawn(at=NOW, attempt=1, why="gone"))
+        assert (2, hold) == (after.attempt, after.hold)
+    after, _ = step(record, e.Ended(at=NOW, attempt=1, outcome=CANCELLED))
+    after, _ = step(after, e.RetryAsked(at=NOW, by="me"))
+
+    assert (2, hold) == (after.attempt, after.hold)
+    assert (() if hold else (i.SubmitJob(),)) == owed(after)
+
+
+def test_a_hold_is_of_the_job_once_somebody_asked_for_it() -> None:
+    """What is seen of it later, or was before, says nothing about who wants it."""
+    record = job()
+    history = [
+        (e.HoldsSeen(at=NOW, hold=HELD), False),
+        (e.HoldsSeen(at=NOW, hold=HELD, asked=True), True),
+        (e.HoldsSeen(at=NOW, hold=frozenset()), True),
+        (e.HoldsSeen(at=NOW, hold=HELD | SYSTEM), True),
+        (e.HoldsSeen(at=NOW, hold=SYSTEM, asked=True), False),
+    ]
+    for event, expected in history:
+        record, _ = step(record, event)
+        assert (event.hold, expected) == (record.hold, record.hold_asked)
 
 
 def test_attempts_that_never_ran_do_not_count() -> None:

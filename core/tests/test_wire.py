@@ -378,6 +378,7 @@ EXAMPLES: tuple[e.Event, ...] = (
             ),
         ),
     ),
+    e.HoldsSeen(at=2.0, hold=frozenset({"user"}), asked=True),
 )
 
 

@@ -176,6 +176,8 @@ class HoldsSeen(Event):
     """Who holds the job, as set by a request or told by the backend."""
 
     hold: frozenset[str]
+    asked: bool = False
+    """Whether somebody asked drover for it: then it is the job's, and not the attempt's alone."""
 
 
 @frozen(kw_only=True)

@@ -427,9 +427,9 @@ def _effect(job: JobRecord, verb: Verb, now: float, *, done: bool) -> tuple[e.Ev
     if not done:
         return ()
     if verb is Verb.HOLD:
-        return (e.HoldsSeen(at=now, hold=job.hold | {USER}),)
+        return (e.HoldsSeen(at=now, hold=job.hold | {USER}, asked=True),)
     if verb is Verb.RELEASE:
-        return (e.HoldsSeen(at=now, hold=job.hold - {USER}),)
+        return (e.HoldsSeen(at=now, hold=job.hold - {USER}, asked=True),)
     if verb is Verb.SUSPEND and job.state is State.RUNNING:
         return (e.Suspended(at=now, attempt=job.attempt, by=frozenset({USER})),)
     if verb is Verb.RESUME and job.state is State.SUSPENDED:

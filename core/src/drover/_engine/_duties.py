@@ -96,16 +96,19 @@ def _held(this: "Engine", job: JobRecord, request: Request, hold: frozenset[str]
 
 def _settle_request(this: "Engine", job: JobRecord, order: i.SettleRequest) -> bool:
     survivors = job.outcome.evidence[-1].survivors if job.outcome and job.outcome.evidence else ()
-    this.desk.tell(
-        job.n,
+    facts: list[e.Event] = []
+    if order.request.verb in (Verb.HOLD, Verb.RELEASE) and order.verdict is Verdict.DONE:
+        facts.append(e.HoldsSeen(at=this.now, hold=job.hold, asked=True))
+    facts.append(
         e.ControlSettled(
             at=this.now,
             request_id=order.request.id,
             verdict=order.verdict,
             message=order.why,
             survivors=survivors if order.request.verb.ends_job else (),
-        ),
+        )
     )
+    this.desk.tell(job.n, *facts)
     return True
 
 

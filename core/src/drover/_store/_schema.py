@@ -93,14 +93,19 @@ def _from_3(_connection: sqlite3.Connection) -> None:
     """Change nothing: a predecessor may be a whole array now, and was none then."""
 
 
+def _from_4(_connection: sqlite3.Connection) -> None:
+    """Change nothing: of a hold it is said now whether somebody asked for it, and was not."""
+
+
 MIGRATIONS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {
     1: _from_1,
     2: _from_2,
     3: _from_3,
+    4: _from_4,
 }
 """How to come from schema N to N + 1. Runs inside one transaction."""
 
-SUPPORTED: Final = 4
+SUPPORTED: Final = 5
 
 
 def create(connection: sqlite3.Connection) -> None:

@@ -12,7 +12,7 @@ from drover._wire._reading import decode_event, decode_record, decode_spec, deco
 from drover._wire._writing import SubmittedEncoder, encode_event, encode_record, encode_spec
 from drover.errors import InvalidSpecError
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 UNREADABLE: Final = (
     ValueError, LookupError, TypeError, AttributeError, InvalidSpecError, ForbiddenExtraKeysError,
 )  # fmt: skip

@@ -6,7 +6,17 @@ from typing import Any, Final
 from attrs import evolve
 
 from drover import events as e
-from drover.models import EndReport, JobRecord, Outcome, Reason, Request, Source, Started, Verdict
+from drover.models import (
+    USER,
+    EndReport,
+    JobRecord,
+    Outcome,
+    Reason,
+    Request,
+    Source,
+    Started,
+    Verdict,
+)
 from drover.states import State
 
 Changes = dict[str, Any]
@@ -44,12 +54,18 @@ _FRESH: Final[Changes] = {
     "reports": (),
     "observed_source": None,
     "observed_at": None,
+    "hold_asked": False,
 }
+
+
+_OWN: Final = frozenset({USER})
 
 
 def _next_attempt(job: JobRecord, ready_at: float | None, *, counted: bool) -> Changes:
     return {
         **_FRESH,
+        # What was seen at the scheduler was of its job, which is no more.
+        "hold": job.hold & _OWN if job.hold_asked or not job.token else frozenset[str](),
         "attempt": job.attempt + 1,
         "uncounted": job.uncounted + (not counted),
         "ready_at": ready_at,
@@ -177,6 +193,12 @@ def _ended(job: JobRecord, event: e.Ended) -> Changes:
     }
 
 
+def _holds_seen(_job: JobRecord, event: e.HoldsSeen) -> Changes:
+    if not event.asked:
+        return {"hold": event.hold}
+    return {"hold": event.hold, "hold_asked": USER in event.hold}
+
+
 def _control_asked(job: JobRecord, event: e.ControlAsked) -> Changes:
     request = event.request
     changes: Changes = {"pending": (*job.pending, request)}
@@ -293,7 +315,7 @@ FOLDS: Final[dict[str, Callable[[JobRecord, Any], Changes]]] = {
     "Suspended": _suspended,
     "Resumed": _resumed,
     "Restarted": _restarted,
-    "HoldsSeen": lambda _job, event: {"hold": event.hold},
+    "HoldsSeen": _holds_seen,
     "NativeStateSeen": lambda _job, event: {"native_state": event.native_state},
     "ProgressMade": lambda _job, event: {"progress": event.progress},
     "EvidenceNoted": lambda _job, _event: {},

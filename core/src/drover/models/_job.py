@@ -85,6 +85,8 @@ class JobRecord:
     native_submitted_at: float | None = None
     hold: frozenset[str] = frozenset()
     """Who holds it: `user`, `system`."""
+    hold_asked: bool = False
+    """Whether the user's hold on this attempt was asked for here: the next has it as well."""
     suspended_by: frozenset[str] = frozenset()
     pending: tuple[Request, ...] = ()
 
