@@ -113,8 +113,9 @@ def latency(task: Task) -> Answer:
     """Tell how long after a job's end `wait` returns."""
     late: list[float] = []
     with store(task) as session:
-        for _ in range(task.jobs):
-            job = session.submit(["sleep", "1"])
+        for number in range(task.jobs):
+            # Of several lengths: Drover looks every two seconds, and not from a job's start on.
+            job = session.submit(["sleep", f"{2 + number % 4 * 0.5}"])
             assert isinstance(job, drover.Job)
             session.wait([job], LONG_S)
             back = time.time()

@@ -179,3 +179,21 @@ def test_it_drains_when_nothing_waits_for_its_turn(tmp_path: Path) -> None:
     assert engine.is_draining
     assert {State.SUCCEEDED: 2, State.QUEUED: 4} == driver.session.counts()
     driver.close()
+
+
+def test_a_look_comes_soon_and_never_close_upon_another() -> None:
+    """A scheduler learns of an end after who was there; a stream of ends is one look each time."""
+    clock = FakeClock()
+    one = runtime(clock, poll_s=2.0)
+    one.look_soon()
+
+    assert clock.monotonic() + 1.0 == one.next_look
+
+    one.next_look, one.looked_at = None, clock.monotonic()
+    clock.advance(0.5)
+    one.look_soon()
+    assert clock.monotonic() + 1.5 == one.next_look
+
+    clock.advance(0.25)
+    one.look_soon()
+    assert clock.monotonic() + 1.25 == one.next_look

@@ -222,8 +222,14 @@ class Runtime:
         self._refill_at = self._clock.monotonic() + REFILL_S
 
     def look_soon(self) -> None:
-        """Observe after the short interval: something has changed or is about to."""
-        due = self._clock.monotonic() + self.capabilities.poll_s
+        """Observe soon: something has changed or is about to. Looks stay the short interval apart.
+
+        Not at once: a scheduler knows of an end a little later than who was there.
+        """
+        poll_s = self.capabilities.poll_s
+        due = self._clock.monotonic() + poll_s / 2
+        if self.looked_at is not None:
+            due = max(due, self.looked_at + poll_s)
         if self.next_look is None or self.next_look > due:
             self.next_look = due
 
