@@ -253,6 +253,22 @@ def test_a_job_that_expired_is_forgotten(bench: Bench) -> None:
     assert (job.id, 1) == (attempt.job_id, attempt.number)
 
 
+def test_all_attempts_of_a_job_are_forgotten(bench: Bench) -> None:
+    """The output of the first would stay on the disk for ever."""
+    job = bench.placed(expires_after=100, retry=Retry(attempts=2, backoff_s=1.0))
+    tokens = [job.record.token]
+    bench.world.end(job.record.token, 1)
+    bench.advance(5)
+    tokens.append(job.record.token)
+    bench.world.end(job.record.token, 1)
+    bench.advance(150)
+
+    (attempts,) = bench.world.called("drover_forget")
+    assert [1, 2] == [attempt.number for attempt in attempts]
+    assert tokens == [attempt.token for attempt in attempts]
+    assert [True, False] == [attempt.native_id is None for attempt in attempts]
+
+
 def test_a_wall_clock_that_jumps_back_holds_nothing_up(bench: Bench) -> None:
     bench.capable(missing_grace_s=10.0)
     job = bench.placed(Phase.RUNNING)

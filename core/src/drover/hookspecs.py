@@ -331,7 +331,8 @@ class BackendHooks:
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool | None:
         """Delete what the backend keeps of ended attempts: output, records.
 
-        When: a job is purged or has expired.
+        When: a job is purged or has expired. All its attempts are given, of all but the last no
+        native id and no restart.
         How often: once; again if the answer got lost, so it must be safe to repeat.
         Thread: the control lane, or a client process where no engine works.
         Block: up to its deadline.

@@ -112,6 +112,22 @@ def test_each_attempt_has_its_own_output(up: Bench) -> None:
     assert b"two\n" == up.output(second)
 
 
+@pytest.mark.parametrize("told", [0, 2])
+def test_the_output_of_each_restart_is_forgotten(up: Bench, told: int) -> None:
+    """Of an earlier attempt it is not told how often it was restarted."""
+    attempt = up.submit("echo", "one")
+    up.end(attempt)
+    chunk = up.backend.drover_read_output(attempt, Stream.STDOUT, 0, 10)
+    assert chunk is not None
+    kept = Path(chunk.path)
+    for restart in (1, 2):
+        kept.with_name(kept.name.replace(".1.0.", f".1.{restart}.")).write_text("more")
+
+    up.backend.drover_forget([evolve(attempt, restart=told)])
+
+    assert [] == list(kept.parent.iterdir())
+
+
 @pytest.mark.parametrize("mask", [0o000, 0o777])
 def test_files_are_private_whatever_the_umask(bench: Bench, mask: int) -> None:
     old = os.umask(mask)

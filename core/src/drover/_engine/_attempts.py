@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from attrs import evolve
+
+from drover.commandline.tokens import token_of
 from drover.models import Attempt, JobRecord
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
@@ -40,6 +43,20 @@ def attempt_of(
         base_digest=job.base_digest,
         variables=variables,
     )
+
+
+def attempts_of(job: JobRecord, store_id: str) -> list[Attempt]:
+    """Describe all attempts of a job, oldest first; of earlier ones only who they are."""
+    token = job.token or token_of(store_id, job.id, job.attempt)
+    last = attempt_of(job, token=token)
+    earlier = evolve(last, restart=0, native_id=None, submitted_at=None, predecessors=())
+    return [
+        *(
+            evolve(earlier, number=number, token=token_of(store_id, job.id, number))
+            for number in range(1, job.attempt)
+        ),
+        last,
+    ]
 
 
 def variables_of(job: JobRecord, token: str) -> dict[str, str]:

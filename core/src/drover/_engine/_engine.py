@@ -15,7 +15,7 @@ from drover import events as e
 from drover import instructions as i
 from drover import machine
 from drover._engine import _dependencies
-from drover._engine._attempts import attempt_of, variables_of
+from drover._engine._attempts import attempt_of, attempts_of, variables_of
 from drover._engine._backends import Backends, LaneMaker, Loader
 from drover._engine._calls import Calls
 from drover._engine._desk import Desk
@@ -319,7 +319,7 @@ class Engine:
         ]
         by_backend: dict[str, list[Attempt]] = {}
         for job in expired:
-            by_backend.setdefault(job.backend, []).append(attempt_of(job))
+            by_backend.setdefault(job.backend, []).extend(attempts_of(job, self.store.store_id))
             self.desk.drop(job.n)
         for name, attempts in by_backend.items():
             self.backends.forget(name, attempts)

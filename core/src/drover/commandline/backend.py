@@ -200,9 +200,9 @@ class CommandLineBackend:
         self.places.forget([attempt.token for attempt in attempts])
         for attempt in attempts:
             path = attempt_path(self.context.home, attempt.job_id, attempt.number)
-            for folder in path.parent.glob("*"):
-                _clear(folder)
-            # It stays where claims do, and was never made where nothing came to run.
+            if path.is_dir():
+                _clear(path)
+            # It stays where claims do, or other attempts.
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
         return True

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from drover._engine import attempt_of
+from drover._engine import attempts_of
 from drover._store import JobFilter
 from drover.commandline.tokens import attempt_path
 from drover.errors import DroverError, IllegalRequestError
@@ -66,14 +66,14 @@ def _forget_outside(session: "Session", jobs: Sequence[JobRecord]) -> None:
     for job in jobs:
         by_backend.setdefault(job.backend, []).append(job)
     for name, group in by_backend.items():
-        attempts = tuple(attempt_of(job, token=session.token_of(job)) for job in group)
+        attempts = tuple(each for job in group for each in attempts_of(job, session.store_id))
         try:
             session.load_backend(name).call("drover_forget", attempts=attempts)
         except DroverError as exc:
             _log.warning("%s", exc)
     with session.store.read() as reader:
         for job in jobs:
-            tokens = [f"{session.store_id}-{job.id}-{k}" for k in range(1, job.attempt + 1)]
+            tokens = [attempt.token for attempt in attempts_of(job, session.store_id)]
             # The folder of a closed attempt is what keeps it from starting: it stays.
             if not reader.watched(tokens):
                 folder = attempt_path(session.home, job.id, 1).parent

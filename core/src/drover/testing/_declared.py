@@ -143,6 +143,10 @@ class DeclaredChecks(ClaimChecks, SteerChecks):
         assert job.attempt == 2, self.story(job)
         assert job.stdout.read() == "x\n", self.story(job)
 
+        self.stage.session.purge(jobs=[job])
+        left = [str(path) for path in (self.stage.folder / "home").rglob(f"*{job.id}*")]
+        assert not left, "a job that was purged left files behind"
+
     # --- resources -------------------------------------------------------------------------------
 
     def test_wall_time(self) -> None:

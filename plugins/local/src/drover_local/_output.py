@@ -1,10 +1,12 @@
 """Where a job's output goes, and reading it back from any process."""
 
-import contextlib
 import os
 import stat
 from functools import lru_cache
+from itertools import count
 from typing import Final
+
+from attrs import evolve
 
 from drover.models import Attempt, Chunk, JobSpec, Stream
 from drover_local._place import kept_name
@@ -71,7 +73,15 @@ def read_chunk(path: str, offset: int, size: int) -> Chunk | None:
 
 
 def forget_output(folder: str, attempt: Attempt) -> None:
-    """Delete what drover keeps of an attempt's output; the user's own files stay."""
+    """Delete what drover keeps of an attempt's output; the user's own files stay.
+
+    That of each restart: how often an earlier attempt was run again is not told.
+    """
     for stream in Stream:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(kept_path(folder, attempt, stream))
+        for restart in count():
+            path = kept_path(folder, evolve(attempt, restart=restart), stream)
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                if restart >= attempt.restart:
+                    break

@@ -23,8 +23,7 @@ class Forgetting:
             BackendError, RefusedError: The cloud cannot be asked, or says no. Call it again.
         """
         for attempt in attempts:
-            for token in tokens_of(attempt):
-                self._forget(token)
+            self._forget(attempt.token)
 
     def _forget(self, token: str) -> None:
         member = self._book.members([token]).get(token)
@@ -77,11 +76,3 @@ class Forgetting:
             call()
         except AbsentError:
             return
-
-
-def tokens_of(attempt: Attempt) -> list[str]:
-    """List the tokens of a job's attempt and of those before it: only the last one is told."""
-    stem, dash, number = attempt.token.rpartition("-")
-    if not dash or number != str(attempt.number):
-        return [attempt.token]
-    return [f"{stem}-{k}" for k in range(1, attempt.number + 1)]
