@@ -10,7 +10,7 @@ import pytest
 from attrs import asdict, define, evolve, field
 
 from drover._engine._engine import Engine
-from drover._engine._lanes import Call, Reply, execute
+from drover._engine._lanes import Call, Reply, allowed_s, execute
 from drover._plugins import Backend, BackendContext, assemble
 from drover._store import Store
 from drover.config import Config
@@ -212,7 +212,7 @@ class InlineLane:
             call = self._waiting.popleft()
             if call.hook in self._world.hangs:
                 self._hanging = call
-                self.deadline = self._world.clock.monotonic() + self._allowed(call)
+                self.deadline = self._world.clock.monotonic() + allowed_s(self._backend, call)
                 return
             when = self._world.dies.pop(call.hook, "")
             if when == "before":
@@ -222,15 +222,12 @@ class InlineLane:
                 raise Killed
             self._reply(reply)
 
-    def _allowed(self, call: Call) -> float:
-        return self._backend.capabilities.call_s.get(call.hook, 60.0)
-
     def give_up_overdue(self) -> None:
         call, deadline = self._hanging, self.deadline
         if call is None or deadline is None or self._world.clock.monotonic() < deadline:
             return
         self._hanging = self.deadline = None
-        error = CallOverdueError(NAME, call.hook, self._allowed(call))
+        error = CallOverdueError(NAME, call.hook, allowed_s(self._backend, call))
         self._reply(Reply(call=call, answer=None, error=error))
         self._go_on()
 

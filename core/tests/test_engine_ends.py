@@ -9,6 +9,7 @@ from drover.commandline import claims
 from drover.models import (
     Claim,
     EndReport,
+    JobSpec,
     Observed,
     Phase,
     Reason,
@@ -332,3 +333,30 @@ def test_transfers_are_begun_again_after_a_crash(bench: Bench) -> None:
     bench.advance(5)
 
     assert State.QUEUED is job.state
+
+
+def test_transfers_take_as_long_as_they_take(bench: Bench) -> None:
+    """A large output on a slow file server would fail its job, and the output be lost."""
+    bench.capable(stage_out=True, push=True)
+    job = bench.placed(outputs=[("c", "d")])
+    bench.world.hangs.add("drover_stage_out")
+    report = bench.world.end(job.record.token, 0)
+    bench.contexts[0].report([report])
+    bench.advance(1000)
+
+    assert State.STAGING_OUT is job.state
+
+
+def test_no_job_waits_for_the_files_of_all_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a thousand jobs the first would start after the inputs of the last had come."""
+    monkeypatch.setattr("drover._engine._calls.MOST_TRANSFERS", 2)
+    bench.capable(stage_in=True)
+    jobs = bench.session.submit_many([JobSpec(argv=["x"], inputs=[("a", "b")])] * 5)
+    bench.settle()
+
+    calls = bench.world.called("drover_stage_in")
+    assert [2, 2, 1] == [len(attempts) for attempts in calls]
+    assert {job.id for job in jobs} == {one.job_id for attempts in calls for one in attempts}
+    assert {State.QUEUED} == {job.state for job in jobs}

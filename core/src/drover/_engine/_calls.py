@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from drover import events as e
 from drover import instructions as i
@@ -13,6 +13,7 @@ from drover.errors import DroverError
 from drover.models import (
     USER,
     Answer,
+    Attempt,
     CloseAnswer,
     Closing,
     Found,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from drover._engine._engine import Engine
 
 _log: Final = logging.getLogger(__name__)
+_T = TypeVar("_T")
+MOST_TRANSFERS: Final = 100
+"""Jobs whose files are moved by one call: none waits for the files of all others."""
 
 
 class Calls:
@@ -378,20 +382,29 @@ class Calls:
             for job in jobs
             if not runtime.is_under_way(hook, engine.token_of(job))
         )
-        if not attempts:
-            return
-        tokens = {attempt.token: attempt.job_id for attempt in attempts}
+        for batch in _batches(attempts, MOST_TRANSFERS):
+            self._stage_batch(runtime, hook, batch, settle)
+
+    def _stage_batch(
+        self,
+        runtime: Runtime,
+        hook: str,
+        attempts: Sequence[Attempt],
+        settle: Callable[[JobRecord, StageAnswer], None],
+    ) -> None:
+        tokens = [attempt.token for attempt in attempts]
 
         def then(answer: Sequence[StageAnswer] | None, error: DroverError | None) -> None:
             told = {row.token: row for row in answer or ()}
             why = str(error) if error else "the backend said nothing about it"
-            for token, job_id in tokens.items():
-                job = engine.staging_job(job_id, token)
+            for token in tokens:
+                job = self._engine.staging_job(token)
                 if job is not None:
                     row = told.get(token)
                     settle(job, row or StageAnswer(token=token, ok=False, message=why))
 
-        runtime.call(hook, set(tokens), {"attempts": attempts}, then, lane=runtime.data)
+        arguments = {"attempts": tuple(attempts)}
+        runtime.call(hook, set(tokens), arguments, then, lane=runtime.data)
 
     def _staged_in(self, job: JobRecord, row: StageAnswer) -> None:
         if job.state is not State.STAGING_IN:
@@ -437,6 +450,6 @@ def _effect(job: JobRecord, verb: Verb, now: float, *, done: bool) -> tuple[e.Ev
     return ()
 
 
-def _batches(jobs: Sequence[JobRecord], size: int) -> Iterable[Sequence[JobRecord]]:
-    for start in range(0, len(jobs), size):
-        yield jobs[start : start + size]
+def _batches(rows: Sequence[_T], size: int) -> Iterable[Sequence[_T]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

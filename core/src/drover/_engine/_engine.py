@@ -470,13 +470,14 @@ class Engine:
         n = self.desk.tokens.get(token)
         return None if n is None else self.desk.jobs.get(n)
 
-    def staging_job(self, job_id: str, token: str) -> JobRecord | None:
-        """Find a job whose transfers came back."""
+    def staging_job(self, token: str) -> JobRecord | None:
+        """Find a job whose transfers came back: before its submission it bears no token."""
         known = job_of_token(self.store.store_id, token)
-        for job in self.desk.jobs.values():
-            if job.id == job_id and known is not None and job.attempt == known[1]:
-                return job
-        return None
+        if known is None:
+            return None
+        at = self.reader.positions([known[0]]).get(known[0])
+        job = None if at is None else self.desk.jobs.get(at[0])
+        return job if job is not None and job.attempt == known[1] else None
 
     def token_of(self, job: JobRecord) -> str:
         """Give the token that the current attempt has, or will have."""

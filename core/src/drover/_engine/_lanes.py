@@ -12,6 +12,9 @@ from drover.errors import CallOverdueError, DroverError
 from drover.hookspecs import Clock
 
 DEADLINE_S: Final = 60.0
+TRANSFER_S: Final = 24 * 3600.0
+"""Of calls that move users' data, whose size nobody knows: one that is given up fails its jobs."""
+_TRANSFERS: Final = ("drover_stage_in", "drover_stage_out")
 
 
 @frozen(kw_only=True, eq=False)
@@ -115,7 +118,7 @@ class ThreadLane:
                 return
             self._current = self._deadline = None
             self._start()
-        error = CallOverdueError(self._backend.name, call.hook, self._allowed(call))
+        error = CallOverdueError(self._backend.name, call.hook, allowed_s(self._backend, call))
         self._reply(Reply(call=call, answer=None, error=error))
 
     def close(self) -> None:
@@ -125,9 +128,6 @@ class ThreadLane:
             self._calls.clear()
             self._lock.notify_all()
 
-    def _allowed(self, call: Call) -> float:
-        return float(self._backend.capabilities.call_s.get(call.hook, DEADLINE_S))
-
     def _work(self, generation: int) -> None:
         while True:
             with self._lock:
@@ -136,13 +136,19 @@ class ThreadLane:
                 if self._closed or self._generation != generation:
                     return
                 call = self._current = self._calls.popleft()
-                self._deadline = self._clock.monotonic() + self._allowed(call)
+                self._deadline = self._clock.monotonic() + allowed_s(self._backend, call)
             reply = execute(self._backend, call)
             with self._lock:
                 if self._current is not call:
                     return  # Given up meanwhile: its answer counts as unknown.
                 self._current = self._deadline = None
             self._reply(reply)
+
+
+def allowed_s(backend: Backend, call: Call) -> float:
+    """Say how long a call may take, in seconds."""
+    usual = TRANSFER_S if call.hook in _TRANSFERS else DEADLINE_S
+    return float(backend.capabilities.call_s.get(call.hook, usual))
 
 
 def execute(backend: Backend, call: Call) -> Reply:

@@ -156,8 +156,7 @@ class Watching:
 
     def _staging(self, token: str) -> JobRecord | None:
         """Find a job whose inputs are on their way: until its submission it bears no token."""
-        known = job_of_token(self._engine.store.store_id, token)
-        job = self._engine.staging_job(known[0], token) if known else None
+        job = self._engine.staging_job(token)
         return job if job is not None and job.state is State.STAGING_IN else None
 
     def _stranger(self, runtime: Runtime, job: JobRecord | None, seen: Observation) -> None:

@@ -70,7 +70,8 @@ class Capabilities:
     unknown_after_s: float = 60.0
     """Seconds after which a lost answer is settled by closing the attempt."""
     call_s: Mapping[str, float] = field(factory=dict[str, float])
-    """Deadline of a hook in seconds where 60 does not fit, by the hook's name."""
+    """Deadline of a hook in seconds where the usual one does not fit, by the hook's name: 60, and a
+    day for transfers."""
     cancel_grace_s: float = 10.0
     """Seconds between TERM and KILL where the request does not say."""
     environment: tuple[str, ...] = ()
