@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from drover.models import Answer, Phase, SubmitAnswer
+from drover.models import Answer, JobSpec, Phase, SubmitAnswer
 from drover.states import State
 
 Bench = Any
@@ -74,3 +74,23 @@ def test_other_answers_change_nothing(bench: Bench, others: int) -> None:
 
     assert [State.FAILED, *[State.QUEUED] * others] == [job.state for job in jobs]
     assert State.QUEUED is late.state
+
+
+@pytest.mark.parametrize(
+    "fields", [{"inputs": [("a", "b")]}, {"hold": True}], ids=["inputs", "only looked at"]
+)
+def test_a_round_stays_short(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    """A hundred thousand at once would lock the store for half a minute, and cost the lease."""
+    for module in ("_engine", "_runtime"):
+        monkeypatch.setattr(f"drover._engine.{module}.MOST_TURNS", 3)
+    bench.capable(stage_in=True)
+    jobs = bench.session.submit_many([JobSpec(argv=["x"], **fields)] * 8)
+    engine = bench.start()
+    moved, more = [0], True
+    while more:
+        more = engine.round()
+        moved.append(sum(job.state is not State.NEW for job in jobs))
+
+    assert [0, 3, 6, 8] == list(dict.fromkeys(moved))

@@ -237,7 +237,8 @@ class Engine:
         full: list[str] = []
         passed: list[int] = []
         batch = new_id()
-        while room > 0 and len(passed) < MOST_TURNS:
+        taken = 0  # Who only moves on to wait for something takes no room.
+        while room > 0 and taken < MOST_TURNS:
             jobs = self.reader.turns(runtime.name, room, full, passed)
             if not jobs:
                 return
@@ -245,12 +246,14 @@ class Engine:
                 now = self.desk.jobs.get(job.n, job)  # The desk's is newer.
                 if self._is_full(now, full):
                     continue
+                taken += 1
                 room -= self._take(now, batch)
                 if not self._has_moved(job):
                     passed.append(job.n)
             runtime.handed_over()
             self._save()
-        self._more |= runtime.capabilities.window is None or not unstarted
+        is_cut = taken >= MOST_TURNS > len(passed)
+        self._more |= is_cut or runtime.capabilities.window is None or not unstarted
 
     def _has_moved(self, job: JobRecord) -> bool:
         """Tell whether anything came of a job's turn; if not, it would come up again and again."""
