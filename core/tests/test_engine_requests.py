@@ -10,6 +10,8 @@ from drover.models import (
     Claim,
     OrderAnswer,
     Phase,
+    Reason,
+    Retry,
     Verb,
     Verdict,
 )
@@ -80,6 +82,54 @@ def test_a_cancel_without_effect_is_overdue(bench: Bench) -> None:
     bench.advance(70)
 
     assert (State.RUNNING, [Verdict.OVERDUE]) == (job.state, bench.verdicts(job))
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ({"exit_code": None, "signal": 9}, (State.CANCELLED, Reason.CANCELLED)),
+        ({"exit_code": 1}, (State.FAILED, Reason.EXITED)),
+        ({"exit_code": 0}, (State.SUCCEEDED, Reason.EXITED)),
+    ],
+    ids=["killed", "cleaned up", "came to its end"],
+)
+def test_a_cancel_that_is_overdue_is_not_forgotten(
+    bench: Bench, ends: dict[str, Any], expected: tuple[State, Reason]
+) -> None:
+    """A job that takes long to die would come back to life by its retry."""
+    job = bench.placed(Phase.RUNNING, retry=Retry(attempts=3))
+    bench.ask(job, grace_s=1.0)
+    bench.advance(70)
+    assert [Verdict.OVERDUE] == bench.verdicts(job)
+    bench.world.end(job.record.token, **ends)
+    bench.advance(5)
+
+    assert (*expected, 1) == (job.state, job.outcome.reason, len(bench.world.runs))
+
+
+def test_a_job_whose_cancel_is_overdue_keeps_its_deadline(bench: Bench) -> None:
+    job = bench.placed(Phase.RUNNING, deadline=bench.clock.time() + 100)
+    bench.ask(job, grace_s=1.0)
+    bench.advance(150)
+
+    cancels = [order.request.by for (order,) in bench.world.called("drover_control")]
+    assert 2 == len(cancels)
+    assert "engine" == cancels[1]
+
+
+def test_a_retry_after_an_overdue_cancel_begins_anew(bench: Bench) -> None:
+    """That the last attempt was to be ended says nothing about the next."""
+    job = bench.placed(Phase.RUNNING, retry=Retry(attempts=3))
+    bench.ask(job, grace_s=1.0)
+    bench.advance(70)
+    bench.world.end(job.record.token, exit_code=None, signal=9)
+    bench.advance(5)
+    job.retry()
+    bench.settle()
+    bench.world.end(job.record.token, 1)
+    bench.advance(5)
+
+    assert (State.QUEUED, 3) == (job.state, job.attempt)
 
 
 def test_a_refused_cancel_keeps_its_reason(bench: Bench) -> None:

@@ -81,13 +81,14 @@ def test_a_policy_decides_on_the_retry(
     assert expected is job.state
 
 
+@pytest.mark.parametrize("after_s", [0, 80], ids=["in time", "overdue"])
 def test_no_policy_retries_what_was_cancelled(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, after_s: int
 ) -> None:
     with_policy(monkeypatch, Policy(0.0))
     job = bench.placed(Phase.RUNNING)
     bench.ask(job)
-    bench.settle()
+    bench.advance(after_s)
     bench.world.end(job.record.token, exit_code=None, signal=9)
     bench.advance(5)
 

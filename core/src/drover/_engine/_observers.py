@@ -27,7 +27,8 @@ class Observers:
         """Let a policy decide whether another attempt follows."""
         # Of a LOST attempt nobody can say that it does not run: no policy may start another.
         is_lost = event.outcome.reason is Reason.LOST
-        if not self._retry.get_hookimpls() or job.pending or is_lost:
+        is_ended = bool(job.pending) or job.ending is not None
+        if not self._retry.get_hookimpls() or is_ended or is_lost:
             return event
         try:
             delay_s = self._retry(job=job, outcome=event.outcome)

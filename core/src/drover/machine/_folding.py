@@ -227,7 +227,12 @@ def _control_signalled(job: JobRecord, event: e.ControlSignalled) -> Changes:
 
 
 def _control_settled(job: JobRecord, event: e.ControlSettled) -> Changes:
-    return {"pending": tuple(r for r in job.pending if r.id != event.request_id)}
+    changes: Changes = {"pending": tuple(r for r in job.pending if r.id != event.request_id)}
+    is_overdue = event.verdict is Verdict.OVERDUE and job.ending is None
+    if is_overdue and any(r.id == event.request_id and r.verb.ends_job for r in job.pending):
+        # It was passed on, and may have its effect yet.
+        changes["ending"] = Reason.CANCELLED
+    return changes
 
 
 def _retry_asked(job: JobRecord, _event: e.RetryAsked) -> Changes:

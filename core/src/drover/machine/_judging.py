@@ -162,7 +162,7 @@ def _outcome(job: JobRecord, report: EndReport, reports: Sequence[EndReport]) ->
 
 
 def _was_signalled(job: JobRecord) -> bool:
-    return any(
+    return job.ending is Reason.CANCELLED or any(
         request.verb.ends_job and request.verdict is Verdict.SIGNALLED for request in job.pending
     )
 

@@ -30,7 +30,7 @@ def owed(job: JobRecord) -> tuple[i.Instruction, ...]:
     if job.pending:
         duty += tuple(_answer(job, request) for request in job.pending)
     deadline = job.spec.deadline
-    if deadline is not None and job.ending is None and job.state not in ENDED:
+    if deadline is not None and job.ending is not Reason.DEADLINE and job.state not in ENDED:
         duty += (i.EndAt(at=deadline, reason=Reason.DEADLINE),)
     return duty
 

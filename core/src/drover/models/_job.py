@@ -106,7 +106,8 @@ class JobRecord:
     settle_at: float | None = None
     """In COMPLETING: when the wait for the second channel is over."""
     ending: Reason | None = None
-    """Why the engine itself is ending it (DEADLINE)."""
+    """Why it is to end: DEADLINE, by the engine itself; CANCELLED, by a request that was passed on
+    and is overdue."""
 
     progress: Progress | None = None
     reports: tuple[EndReport, ...] = ()
