@@ -329,3 +329,22 @@ def test_a_retry_of_what_may_still_run_must_be_meant(bench: Bench, may_run_twice
 
     assert (State.QUEUED if may_run_twice else State.LOST) is job.state
     assert [Verdict.DONE if may_run_twice else Verdict.REFUSED] == bench.verdicts(job)
+
+
+def test_a_retry_keeps_to_the_start_time(bench: Bench) -> None:
+    """It does not start earlier, whoever cancelled it and thought better of it."""
+    start = bench.clock.time() + 1000
+    job = bench.submit(not_before=start)
+    bench.settle()
+    bench.ask(job)
+    bench.settle()
+    assert State.CANCELLED is job.state
+    job = bench.session.job(job.retry().id)
+    bench.advance(900)
+    assert State.WAITING is job.state
+    bench.clock.jump(-500)
+    bench.advance(500)
+    assert State.WAITING is job.state
+    bench.advance(200)
+
+    assert State.QUEUED is job.state

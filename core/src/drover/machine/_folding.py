@@ -237,7 +237,7 @@ def _control_settled(job: JobRecord, event: e.ControlSettled) -> Changes:
 
 def _retry_asked(job: JobRecord, _event: e.RetryAsked) -> Changes:
     # A retry that a person asks for is on top of those that the specification allows.
-    return _next_attempt(job, None, counted=False)
+    return _next_attempt(job, job.spec.not_before, counted=False)
 
 
 def _resolved(job: JobRecord, event: e.Resolved) -> Changes:
@@ -266,7 +266,8 @@ def _clock_set(job: JobRecord, event: e.ClockSet) -> Changes:
     """Move what stands for a duration. `not_before` and `deadline` are instants and stay."""
     changes: Changes = {}
     moved = ["settle_at", "unknown_since"]
-    if job.state is State.WAITING and job.attempt > 1:
+    delayed = job.attempt > 1 and job.ready_at != job.spec.not_before
+    if job.state is State.WAITING and delayed:
         moved.append("ready_at")
     for name in moved:
         at = getattr(job, name)
