@@ -39,6 +39,16 @@ def test_a_cancel_before_the_backend_has_it_needs_no_backend(bench: Bench) -> No
     assert [] == bench.world.called("drover_submit")
 
 
+def test_why_a_user_cancels_is_text_for_people(bench: Bench) -> None:
+    """A word that the engine uses as well must not decide how the job ended."""
+    job = bench.submit(hold=True)
+    bench.settle()
+    bench.ask(job, why="LOST")
+    bench.settle()
+
+    assert (State.CANCELLED, Reason.CANCELLED) == (job.state, job.outcome.reason)
+
+
 def test_a_cancel_of_a_queued_job_may_be_done_at_once(bench: Bench) -> None:
     job = bench.placed()
     bench.rewrite(control=answer(Verdict.DONE))

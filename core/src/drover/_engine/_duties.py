@@ -8,6 +8,7 @@ from drover import instructions as i
 from drover import machine
 from drover.commandline import claims
 from drover.models import (
+    ENGINE,
     USER,
     Claim,
     Closing,
@@ -128,7 +129,7 @@ def _end_at(this: "Engine", job: JobRecord, order: i.EndAt) -> bool:
     request = Request(
         id=this.new_id(),
         verb=Verb.CANCEL,
-        by="engine",
+        by=ENGINE,
         at=this.now,
         why=order.reason.value,
     )

@@ -12,6 +12,7 @@ from drover._engine._runtime import Runtime
 from drover.commandline.tokens import job_of_token
 from drover.errors import DroverError
 from drover.models import (
+    ENGINE,
     JobRecord,
     Observation,
     Observed,
@@ -180,7 +181,7 @@ class Watching:
         request = Request(
             id=self._engine.new_id(),
             verb=Verb.CANCEL,
-            by="engine",
+            by=ENGINE,
             at=self._engine.now,
             why="its token was closed",
         )

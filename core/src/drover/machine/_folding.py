@@ -7,6 +7,7 @@ from attrs import evolve
 
 from drover import events as e
 from drover.models import (
+    ENGINE,
     USER,
     EndReport,
     JobRecord,
@@ -202,7 +203,7 @@ def _holds_seen(_job: JobRecord, event: e.HoldsSeen) -> Changes:
 def _control_asked(job: JobRecord, event: e.ControlAsked) -> Changes:
     request = event.request
     changes: Changes = {"pending": (*job.pending, request)}
-    if request.verb.ends_job and request.why in Reason.__members__:
+    if request.verb.ends_job and request.by == ENGINE and request.why in Reason.__members__:
         changes["ending"] = Reason(request.why)
     return changes
 

@@ -27,7 +27,7 @@ from drover.models._backend import (
 )
 from drover.models._checking import check_fields, read_settings
 from drover.models._converting import MAX_ARRAY
-from drover.models._job import SYSTEM, USER, Elements, JobRecord, Predecessor, Progress
+from drover.models._job import ENGINE, SYSTEM, USER, Elements, JobRecord, Predecessor, Progress
 from drover.models._outcome import (
     CONCLUSIVE,
     RETRYABLE,
@@ -57,6 +57,7 @@ from drover.models._spec import (
 
 __all__ = [
     "CONCLUSIVE",
+    "ENGINE",
     "MAX_ARRAY",
     "RESOURCE_FIELDS",
     "RETRYABLE",

@@ -11,6 +11,8 @@ from drover.states import State
 
 USER: Final = "user"
 SYSTEM: Final = "system"
+ENGINE: Final = "engine"
+"""Who asks, where it is not a person."""
 
 
 @frozen(kw_only=True)
