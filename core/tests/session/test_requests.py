@@ -119,6 +119,26 @@ def test_a_retry_opens_an_attempt(session: Session, submit: Submit, hand: Hand) 
     assert (0, 2) == (job.wait(WAIT_S).exit_code, job.attempt)
 
 
+@pytest.mark.parametrize("by_session", [False, True])
+def test_a_handle_of_a_retried_job_tells_of_the_new_attempt(
+    session: Session, submit: Submit, hand: Hand, by_session: bool
+) -> None:
+    """Who looks until it is final would take the old end for the new one."""
+    job = submit()
+    hand.end(job, 1)
+    poll(lambda: job.state is State.FAILED, job)
+    if by_session:
+        session.retry(one for one in [job])
+    else:
+        job.retry()
+    assert (False, 2) == (job.state.is_final, job.attempt)
+    poll(lambda: hand.attempts[job.id].number == 2, job)
+    hand.end(job, 0)
+    poll(lambda: job.state.is_final, job)
+
+    assert (State.SUCCEEDED, 0) == (job.state, job.outcome and job.outcome.exit_code)
+
+
 def test_a_retry_of_a_lost_job_must_be_meant(submit: Submit, hand: Hand) -> None:
     job = submit()
     hand.lose(job)

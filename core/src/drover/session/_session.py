@@ -400,8 +400,12 @@ class Session:
         Raises:
             IllegalRequestError: A job has not ended, or may still run.
         """
-        ids = self.ids_of(jobs)
+        given = list(_listed(jobs))
+        ids = self.ids_of(given)
         _requests.retry(self, ids, may_run_twice=may_run_twice)
+        for job in given:
+            if isinstance(job, Job):
+                job.refresh()  # It had ended, and was read for the last time.
         return [Job(self, job_id) for job_id in ids]
 
     def approve(self, jobs: Iterable[JobLike] | JobLike) -> None:
