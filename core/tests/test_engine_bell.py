@@ -1,5 +1,6 @@
 """The doorbell: news is told to whoever listens, also to one who has just come."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +55,17 @@ def test_before_the_first_news_there_is_none(bell: Bell, rope: BellRope) -> None
     assert bell.wait(5.0)
 
     assert heard_in(rope, 0.1) >= 0.1
+
+
+def test_an_engine_that_is_paused_keeps_no_client(bell: Bell, rope: BellRope) -> None:
+    """Its socket fills up, and who submits would hang with the store already written."""
+
+    def ring() -> None:
+        rung.extend(rope.ring() for _ in range(2000))
+
+    rung: list[bool] = []
+    client = threading.Thread(target=ring, daemon=True)
+    client.start()
+    client.join(10)
+
+    assert [True] * 2000 == rung

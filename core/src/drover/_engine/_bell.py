@@ -231,6 +231,8 @@ class BellRope:
         if not HAS_SOCKETS:
             return False
         rope = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # An engine that is paused takes nobody in and reads nothing: no client waits for it.
+        rope.setblocking(False)
         try:
             rope.connect(str(self._path))
         except OSError:
