@@ -19,6 +19,8 @@ from drover import (
     State,
     Verdict,
 )
+from drover._engine import socket_path
+from drover._engine._bell import Bell
 from drover._store import Store
 from drover.errors import (
     StoreReadOnlyError,
@@ -96,6 +98,22 @@ def test_two_inline_engines_share_a_store(session: Session, submit: Submit, hand
     hand.end(other)
 
     assert 0 == other.wait(WAIT_S).exit_code
+
+
+def test_an_engine_that_has_left_is_not_counted_on(
+    tmp_path: Path, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between giving the lease back and letting go of its bell it hears, and does nothing more."""
+    looked: list[bool] = []
+    monkeypatch.setattr(
+        "drover._engine.ensure", lambda store, _project: looked.append(store.lease().live)
+    )
+    with drover.open(tmp_path / "home", backend="hand") as session:
+        bell = Bell(socket_path(session.home, session.store_id))
+        session.submit(["x"])
+        bell.close()
+
+    assert [False] == looked
 
 
 def test_without_an_engine_a_job_is_kept(tmp_path: Path, hand: Hand) -> None:

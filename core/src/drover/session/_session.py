@@ -38,6 +38,7 @@ from drover.session._submission import (
     Submission,
     as_spec,
     check_key,
+    fields_list,
     plan_of,
     same_as_before,
     user_name,
@@ -129,7 +130,7 @@ class Session:
         """
         spec = as_spec(given, fields)
         check_key(key)
-        submission = Submission(self, self._backend_name(backend), _fields_list(allow))
+        submission = Submission(self, self._backend_name(backend), fields_list(allow))
         now = self.store.clock.time()
         with self.store.read() as reader:
             draft = submission.draft(submission.check(with_full_ids(spec, reader)), key, now)
@@ -168,7 +169,7 @@ class Session:
             UserError: A specification cannot be; nothing was stored.
             StoreUnusableError: The store cannot be written; a note tells how many were stored.
         """
-        submission = Submission(self, self._backend_name(backend), _fields_list(allow))
+        submission = Submission(self, self._backend_name(backend), fields_list(allow))
         specs = [as_spec(spec, {}) for spec in specs]
         names = keys_for(keys, len(specs))
         with self.store.read() as reader:
@@ -459,7 +460,9 @@ class Session:
         Raises:
             EngineUnavailableError: None could be started. What was stored stays stored.
         """
-        if not self.ring() and self._mode == "auto":
+        heard = self.ring()
+        # One that has given its lease back may hear the bell, and do nothing more.
+        if self._mode == "auto" and not (heard and self.store.lease().live):
             _engine.ensure(self.store, self.config.project)
             self.ring()
 
@@ -534,16 +537,6 @@ class Session:
     def doctor(self, backend: str | None = None) -> list[Diagnosis]:
         """Find out what is wrong: with the store, the engine, the plugins, the backends."""
         return _doctor.diagnose(self, backend)
-
-
-def _fields_list(allow: object) -> tuple[str, ...]:
-    if isinstance(allow, str):
-        return tuple(allow.split(","))
-    names = tuple(cast("Iterable[object]", allow)) if isinstance(allow, Iterable) else (allow,)
-    for name in names:
-        if not isinstance(name, str):
-            raise InvalidSpecError("allow", name, "give names of fields")
-    return cast("tuple[str, ...]", names)
 
 
 def _filter(

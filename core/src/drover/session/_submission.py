@@ -2,10 +2,10 @@
 
 import getpass
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from attrs import evolve
 
@@ -72,6 +72,21 @@ def check_key(key: object) -> None:
     """
     if key is not None and not (isinstance(key, str) and 1 <= len(key) <= MAX_KEY):
         raise InvalidSpecError("key", key, f"give text of 1 to {MAX_KEY:,} characters")
+
+
+def fields_list(allow: object) -> tuple[str, ...]:
+    """Read what may be ignored: names of fields, or text with commas between them.
+
+    Raises:
+        InvalidSpecError: It is neither.
+    """
+    if isinstance(allow, str):
+        return tuple(allow.split(","))
+    names = tuple(cast("Iterable[object]", allow)) if isinstance(allow, Iterable) else (allow,)
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidSpecError("allow", name, "give names of fields")
+    return cast("tuple[str, ...]", names)
 
 
 class Submission:
