@@ -22,9 +22,7 @@ from drover import (
 from drover._engine import socket_path
 from drover._engine._bell import Bell
 from drover._store import Store
-from drover.errors import (
-    StoreReadOnlyError,
-)
+from drover.errors import EngineUnavailableError, StoreReadOnlyError
 
 Submit = Callable[..., Job]
 
@@ -98,6 +96,36 @@ def test_two_inline_engines_share_a_store(session: Session, submit: Submit, hand
     hand.end(other)
 
     assert 0 == other.wait(WAIT_S).exit_code
+
+
+def test_the_second_inline_engine_works_when_the_first_has_left(tmp_path: Path, hand: Hand) -> None:
+    """Its session would wait for ever for a job that nobody looks at."""
+    first = drover.open(tmp_path / "home", engine="inline", backend="hand")
+    with drover.open(tmp_path / "home", engine="inline", backend="hand") as second:
+        first.close()
+        job = second.submit(["x"])
+        hand.end(job)
+        assert 0 == job.wait(WAIT_S).exit_code
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_is_told_that_the_inline_engine_failed(
+    tmp_path: Path, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a thread of the same process: nobody starts another, and nothing would ever move."""
+
+    def fail(_engine: object) -> bool:
+        message = "a fault of ours"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("drover._engine._engine.Engine.round", fail)
+    session = drover.open(tmp_path / "home", engine="inline", backend="hand")
+    job = session.submit(["x"])
+    with pytest.raises(EngineUnavailableError, match="a fault of ours"):
+        session.wait([job], WAIT_S)
+    monkeypatch.undo()
+    monkeypatch.setattr("drover._engine.ensure", lambda _store, _project: None)
+    session.close()
 
 
 def test_an_engine_that_has_left_is_not_counted_on(

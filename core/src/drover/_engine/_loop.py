@@ -75,6 +75,14 @@ class Stop:
         if self._wake is not None:
             self._wake()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until somebody asks, or the time is over.
+
+        Returns:
+            Whether somebody asked.
+        """
+        return self._asked.wait(timeout_s)
+
     def attach(self, wake: Callable[[], None]) -> None:
         """Say how the engine is woken."""
         self._wake = wake
@@ -113,7 +121,7 @@ class EngineLoop:
         """Set once the engine holds the lease and listens, or will never."""
 
     def run(self) -> bool:
-        """Work until there is a reason to leave.
+        """Work until there is a reason to leave. May be called again after that.
 
         Returns:
             Whether this engine ever held the lease.
@@ -122,6 +130,7 @@ class EngineLoop:
         if epoch is None:
             self.ready.set()
             return False
+        self._published = self._idle_since = None
         bell = self._hang_up_bell()
         self.stop.attach(bell.ring)
         engine = Engine(

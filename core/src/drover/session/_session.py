@@ -472,7 +472,13 @@ class Session:
             return self._rope.ring()
 
     def care(self) -> None:
-        """See to it that an engine works while somebody waits."""
+        """See to it that an engine works while somebody waits.
+
+        Raises:
+            EngineUnavailableError: The inline engine has failed, or none could be started.
+        """
+        if self._inline is not None:
+            self._inline.check()
         now = self.store.clock.monotonic()
         if self._mode != "auto" or self.read_only or now - self._cared_at < CARE_S:
             return
