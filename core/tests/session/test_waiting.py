@@ -17,6 +17,7 @@ from drover import (
     JobSpec,
     Session,
     State,
+    Verb,
     WaitTimeoutError,
 )
 from drover.errors import (
@@ -191,3 +192,38 @@ def test_the_last_ends_are_told_without_a_rest(
 
     assert (jobs, []) == session.wait(jobs, WAIT_S)
     assert rests == []
+
+
+def test_many_behind_many_are_waited_for_quickly(session: Session, hand: Hand) -> None:
+    """Each of ten thousand would be looked up behind each of ten thousand: for days."""
+    hand.at_once = True
+    first = session.submit(["x"], array=Array(indices=300))
+    lost = session.submit(["x"], array=Array(indices=300), hold=True)
+    second = session.submit(["x"], array=Array(indices=300), after=[first.id, lost.id])
+    third = session.submit(["x"], array=Array(indices=300), after=second)
+    assert isinstance(first, JobArray)
+    assert isinstance(lost, JobArray)
+    hand.at_once = False
+    session.ask(lost[7], Verb.RELEASE)
+    hand.lose(lost[7])
+    lost[7].wait(WAIT_S)
+    first.wait(WAIT_S)
+    begun = time.monotonic()
+    done, pending = session.wait([second, third])
+
+    assert (0, 600) == (len(done), len(pending))
+    assert [lost[7]] == pending[-1].blockers()
+    assert time.monotonic() - begun < 1.0
+
+
+def test_a_job_that_is_lost_between_two_looks_has_ended(submit: Submit, hand: Hand) -> None:
+    """It is no job that waits behind a LOST one, and would be told as one that has not ended."""
+    first = submit()
+    second = submit(after=[first.id])
+    waiter = Waiter(first.session, [first, second])
+    hand.lose(first)
+    poll(lambda: first.state is State.LOST, first)
+    deadline = time.monotonic() + WAIT_S
+
+    assert [[first.id]] == list(waiter.run(deadline, until_any=False))
+    assert waiter.pending

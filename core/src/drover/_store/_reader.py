@@ -22,6 +22,10 @@ _FACTS: Final = 2048
 """Facts of submission that a reader keeps: an array's is asked for by each of its elements."""
 _T = TypeVar("_T")
 _UNFINISHED: Final = tuple(state.value for state in State if state not in ENDED)
+_AWAITS: Final = (
+    f"state = '{State.WAITING}' AND coalesce(json_extract(record, '$.dependencies_met'), 0) = 0"
+)
+"""What is left to a backend is met as far as the engine goes."""
 _STAGING: Final = (State.STAGING_IN, State.STAGING_OUT)
 
 
@@ -336,15 +340,15 @@ class Reader:
         return row is not None
 
     def stuck(self) -> list[int]:
-        """List jobs with an unmet dependency on one that has ended, or on an array.
+        """List jobs with an unmet dependency on one that has ended or is gone, or on an array.
 
         They are left behind where somebody said how a LOST job ended while no engine worked.
         """
         final = [state.value for state in FINAL]
         rows = self._sql.execute(
             "SELECT DISTINCT n FROM dependencies WHERE met = 0 AND (on_id IN "  # noqa: S608
-            "(SELECT id FROM arrays) OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = on_id "
-            f"AND jobs.state IN ({marks(len(final))})))",
+            "(SELECT id FROM arrays) OR NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = on_id "
+            f"AND jobs.state NOT IN ({marks(len(final))})))",
             final,
         )
         return [row[0] for row in rows]
@@ -445,6 +449,36 @@ class Reader:
                 self._sql.execute(
                     "SELECT n, on_id, condition FROM dependencies WHERE met = 0 AND on_id IN "  # noqa: S608
                     f"({marks(len(piece))})",
+                    piece,
+                )
+            )
+        return out
+
+    def awaited(self, jobs: Sequence[JobRecord]) -> set[int]:
+        """Pick those that others wait for which have not ended, alone or in their array: by
+        position.
+        """
+        names = sorted({name for job in jobs for name in (job.id, job.array_id) if name})
+        over = [state.value for state in ENDED]
+        found = {
+            row[0]
+            for piece in _pieces(names)
+            for row in self._sql.execute(
+                "SELECT DISTINCT on_id FROM dependencies JOIN jobs USING (n) WHERE met = 0 AND "  # noqa: S608
+                f"on_id IN ({marks(len(piece))}) AND state NOT IN ({marks(len(over))})",
+                [*piece, *over],
+            )
+        }
+        return {job.n for job in jobs if not found.isdisjoint((job.id, job.array_id))}
+
+    def waiting_for(self, ids: Sequence[str]) -> list[tuple[int, str]]:
+        """List the jobs that the engine lets wait for jobs or arrays: position, id."""
+        out: list[tuple[int, str]] = []
+        for piece in _pieces(ids):
+            out.extend(
+                self._sql.execute(
+                    "SELECT DISTINCT jobs.n, jobs.id FROM dependencies JOIN jobs USING (n) "  # noqa: S608
+                    f"WHERE met = 0 AND on_id IN ({marks(len(piece))}) AND {_AWAITS}",
                     piece,
                 )
             )

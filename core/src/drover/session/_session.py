@@ -333,7 +333,7 @@ class Session:
     def blockers_of(self, job_id: str) -> list[str]:
         """List the ids of LOST jobs behind which a job waits."""
         with self.store.read() as reader:
-            return blockers_of(reader, job_id, {})
+            return blockers_of(reader, job_id)
 
     # Requests
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from drover._store import Reader
+from drover._store import JobFilter, Reader
 from drover.session._job import Job, JobArray
 from drover.session._watch import Watch
 from drover.states import ENDED, State
@@ -73,10 +73,7 @@ class Waiter:
             return False
         self._lost_seen = False
         with self._session.store.read() as reader:
-            if not reader.has_any(State.LOST):
-                return False
-            known: dict[str, list[str]] = {}
-            return all(blockers_of(reader, job_id, known) for job_id in self._by_n.values())
+            return reader.has_any(State.LOST) and self._by_n.keys() <= _blocked(reader)
 
     def run(self, deadline: float | None, *, until_any: bool) -> Iterator[list[str]]:
         """Give the ids of jobs as they end, until all have, or nothing more can be expected."""
@@ -124,21 +121,33 @@ def _positions(reader: Reader, jobs: Iterable[JobLike]) -> Iterator[tuple[str, i
         yield full, record.n, record.state
 
 
-def blockers_of(reader: Reader, job_id: str, known: dict[str, list[str]]) -> list[str]:
+def _blocked(reader: Reader) -> set[int]:
+    """Find the jobs that wait behind a LOST one, directly or through others: their positions."""
+    found: set[int] = set()
+    behind = reader.ids(JobFilter(states=(State.LOST,)))
+    while behind:
+        # Who waits for an array waits for each of its elements.
+        names = {job_id.partition(".")[0] for job_id in behind}.union(behind)
+        more = [row for row in reader.waiting_for(sorted(names)) if row[0] not in found]
+        found.update(n for n, _ in more)
+        behind = [job_id for _, job_id in more]
+    return found
+
+
+def blockers_of(reader: Reader, job_id: str) -> list[str]:
     """List the LOST jobs behind which a job waits, directly or through others."""
-    stack, seen, lost = [job_id], {job_id}, list[str]()
+    lost: list[str] = []
+    seen: set[str] = {job_id}
+    stack = [(job_id, *at) for at in reader.positions([job_id]).values()]
     while stack:
-        current = stack.pop()
-        if current in known:
-            lost += known[current]
-            continue
-        record = reader.job(current)
-        if record.state is State.LOST:
+        current, n, state = stack.pop()
+        if state is State.LOST:
             lost.append(current)
-        elif record.state is State.WAITING and not record.dependencies_met:
-            for on_id, _ in reader.dependencies_of(record.n):
-                ids = [row[0] for row in reader.elements(on_id)] or [on_id]
-                stack += [other for other in ids if other not in seen]
-                seen.update(ids)
-    known[job_id] = list(dict.fromkeys(lost))
-    return known[job_id]
+        elif state is State.WAITING and not reader.jobs_of([n])[0].dependencies_met:
+            for on_id, _ in reader.dependencies_of(n):
+                if on_id not in seen:
+                    seen.add(on_id)
+                    # One that was deleted is neither: the engine judges without it.
+                    stack += reader.elements(on_id)
+                    stack += [(on_id, *at) for at in reader.positions([on_id]).values()]
+    return list(dict.fromkeys(lost))
