@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from drover.errors import IllegalRequestError
 from drover.models import (
     Array,
     Condition,
@@ -133,3 +134,74 @@ def test_a_retry_behind_a_dependency_that_failed_ends_again(bench: Bench) -> Non
     bench.advance(5)
 
     assert (State.FAILED, 2) == (second.state, second.record.attempt)
+
+
+@pytest.mark.parametrize("of_array", [False, True])
+def test_what_others_wait_for_does_not_expire(bench: Bench, of_array: bool) -> None:
+    """They would wait for ever for what nobody knows any more; or be let go, as if it were well."""
+    bench.capable(missing_grace_s=5.0)
+    first = bench.session.submit(
+        ["x"], expires_after=10, array=Array(indices=2) if of_array else None
+    )
+    second = bench.submit(**after(first))
+    bench.settle()
+    lost = first[0] if of_array else first
+    if of_array:
+        bench.world.end(first[1].record.token)
+    del bench.world.rows[lost.record.token]
+    bench.advance(60)
+    assert (State.LOST, State.WAITING) == (lost.state, second.state)
+    bench.crash()
+    bench.advance(60)
+    assert (State.LOST, State.WAITING, [lost]) == (lost.state, second.state, second.blockers())
+    lost.resolve(State.SUCCEEDED)
+    bench.advance(60)
+
+    assert State.QUEUED is second.state
+    assert [second] == bench.session.jobs()
+
+
+def test_what_others_wait_for_is_not_purged(bench: Bench) -> None:
+    """An array as little as a job: those behind it would wait for ever."""
+    bench.capable(missing_grace_s=5.0)
+    array = bench.session.submit(["x"], array=Array(indices=2))
+    second = bench.submit(**after(array))
+    bench.settle()
+    bench.world.end(array[1].record.token)
+    del bench.world.rows[array[0].record.token]
+    bench.advance(30)
+    assert [State.LOST, State.SUCCEEDED] == [job.state for job in array]
+    with pytest.raises(IllegalRequestError, match="other jobs wait for it"):
+        bench.session.purge(jobs=array)
+    assert 0 == bench.session.purge()
+    bench.ask(second)
+    bench.settle()
+
+    assert 2 == bench.session.purge(jobs=array)
+
+
+def test_who_has_ended_waits_for_nobody(bench: Bench) -> None:
+    """Neither of two that failed one after the other could be purged, for the other's sake."""
+    first = bench.placed(Phase.RUNNING)
+    second = bench.submit(**after(first))
+    bench.world.end(first.record.token, 1)
+    bench.advance(5)
+    assert State.FAILED is second.state
+
+    assert 2 == bench.session.purge(jobs=[first, second])
+
+
+def test_what_is_gone_keeps_nobody(bench: Bench) -> None:
+    """A store may hold jobs whose predecessors were deleted before that was refused."""
+    bench.capable(missing_grace_s=5.0)
+    first = bench.placed(Phase.RUNNING)
+    second = bench.submit(**after(first))
+    bench.world.rows.clear()
+    bench.advance(30)
+    with bench.session.store.write() as (writer, _):
+        writer.forget([first.n])
+    assert ([], []) == (second.blockers(), bench.session.wait([second], 0.0)[0])
+    bench.crash()
+    bench.settle()
+
+    assert (State.FAILED, Reason.DEPENDENCY_FAILED) == (second.state, second.outcome.reason)

@@ -320,14 +320,18 @@ class Engine:
                 for order in machine.owed(job)
             )
         ]
+        # Often there are none, and then nothing is written.
+        awaited = self.reader.awaited(expired) if expired else ()
+        # Behind one that is LOST others wait until somebody knows: it has to stay till then.
+        gone = [job for job in expired if job.n not in awaited]
         by_backend: dict[str, list[Attempt]] = {}
-        for job in expired:
+        for job in gone:
             by_backend.setdefault(job.backend, []).extend(attempts_of(job, self.store.store_id))
             self.desk.drop(job.n)
         for name, attempts in by_backend.items():
             self.backends.forget(name, attempts)
-        if expired:
-            self.writer.forget([job.n for job in expired])
+        if gone:
+            self.writer.forget([job.n for job in gone])
 
     def _after_commit(self, facts: Sequence[tuple[JobRecord, e.Event]]) -> None:
         self.clock.keep()

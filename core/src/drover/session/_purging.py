@@ -46,15 +46,17 @@ def _chosen(
     session: "Session", ids: Sequence[str] | None, ended_before: float | None
 ) -> list[JobRecord]:
     with session.store.read() as reader:
-        waited_for = {on_id for _, on_id, _ in reader.dependents_of(ids or ())}
         if ids is None:
             jobs = reader.listing(JobFilter(states=tuple(FINAL)), None)
         else:
             jobs = list(reader.jobs_by_id(ids).values())
+        awaited = reader.awaited(jobs)
+    if ids is None:
+        jobs = [job for job in jobs if job.n not in awaited]
     for job in jobs:
         if job.state not in ENDED:
             raise IllegalRequestError(job.id, "purge", job.state, "it has not ended")
-        if job.id in waited_for:
+        if job.n in awaited:
             raise IllegalRequestError(job.id, "purge", job.state, "other jobs wait for it")
     if ended_before is None:
         return jobs
