@@ -1,6 +1,8 @@
 """Asking something of jobs."""
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ from drover import (
     Verb,
     Verdict,
 )
+from drover.commandline.tokens import attempt_path
 from drover.errors import (
     IllegalRequestError,
     InvalidSpecError,
     UnknownJobError,
 )
+from drover.session import _purging
 
 Submit = Callable[..., Job]
 
@@ -180,3 +184,61 @@ def test_purge_forgets_what_is_over(session: Session, submit: Submit, hand: Hand
     assert (1, [runs]) == (session.purge(), session.jobs())
     with pytest.raises(UnknownJobError):
         session.job(over.id)
+
+
+def _over(session: Session, submit: Submit, hand: Hand) -> tuple[Job, Path]:
+    job = submit()
+    hand.end(job, 1)
+    job.wait(WAIT_S)
+    folder = attempt_path(session.home, job.id, 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    return job, folder
+
+
+def test_a_job_that_was_retried_meanwhile_is_not_purged(
+    session: Session, submit: Submit, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many the last are looked at much later: their folders would vanish under what runs."""
+    job, folder = _over(session, submit, hand)
+    choose = _purging._chosen
+
+    def choose_and_retry(*given: Any) -> Any:
+        chosen = choose(*given)
+        job.retry()
+        return chosen
+
+    monkeypatch.setattr(_purging, "_chosen", choose_and_retry)
+    assert 0 == session.purge()
+
+    assert folder.exists()
+    poll(lambda: hand.attempts[job.id].number == 2, job)
+    hand.end(job, 0)
+    assert 0 == job.wait(WAIT_S).exit_code
+
+
+def test_no_job_is_retried_while_it_is_purged(
+    session: Session, submit: Submit, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its new attempt would lose its folder, its output and its claim."""
+    job, folder = _over(session, submit, hand)
+    forget = _purging._forget_outside
+    raised: list[Exception] = []
+
+    def retry() -> None:
+        try:
+            job.retry()
+        except UnknownJobError as exc:
+            raised.append(exc)
+
+    second = threading.Thread(target=retry)
+
+    def forget_slowly(*given: Any) -> None:
+        second.start()
+        second.join(0.3)
+        forget(*given)
+
+    monkeypatch.setattr(_purging, "_forget_outside", forget_slowly)
+    assert 1 == session.purge()
+    second.join(WAIT_S)
+
+    assert (1, False) == (len(raised), folder.exists())

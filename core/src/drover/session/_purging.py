@@ -1,8 +1,12 @@
 """Forget jobs that have ended, and all they left."""
 
+import fcntl
 import logging
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from drover._engine import attempts_of
@@ -33,13 +37,43 @@ def purge(session: "Session", ids: Sequence[str] | None, ended_before: float | N
     # Before anything outside the store is deleted: what lies beside a copy is all it has.
     session.store.refuse_if_read_only()
     jobs = _chosen(session, ids, ended_before)
+    count = 0
     for start in range(0, len(jobs), PIECE):
-        piece = jobs[start : start + PIECE]
-        _forget_outside(session, piece)
-        with session.store.write() as (writer, reader):
-            present = reader.jobs_by_id([job.id for job in piece])
-            writer.forget([job.n for job in present.values() if job.state in ENDED])
-    return len(jobs)
+        with no_attempt_opened(session.home):
+            piece = _still(session, jobs[start : start + PIECE])
+            _forget_outside(session, piece)
+            with session.store.write() as (writer, reader):
+                present = reader.jobs_by_id([job.id for job in piece])
+                writer.forget([job.n for job in present.values() if job.state in ENDED])
+        count += len(piece)
+    return count
+
+
+@contextmanager
+def no_attempt_opened(home: Path) -> Generator[None]:
+    """Keep retries and purges of ended jobs apart: what is deleted belongs to no new attempt.
+
+    Not by a lock of the store, since files are many and others have to write meanwhile.
+    """
+    # The key is a file that is always there, also on a full disk, and that SQLite does not lock.
+    handle = os.open(home / "key", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _still(session: "Session", jobs: Sequence[JobRecord]) -> list[JobRecord]:
+    """Pick those that nobody has retried, or begun to, since they were chosen."""
+    with session.store.read() as reader:
+        present = reader.jobs_by_id([job.id for job in jobs])
+    return [
+        now
+        for job in jobs
+        if (now := present.get(job.id)) is not None
+        and (now.state, now.attempt, now.pending) == (job.state, job.attempt, ())
+    ]
 
 
 def _chosen(

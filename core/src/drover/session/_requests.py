@@ -10,6 +10,7 @@ from drover._store import new_id
 from drover.errors import IllegalRequestError, InvalidSpecError
 from drover.events import Approved, ControlAsked, ControlSettled, Resolved, RetryAsked
 from drover.models import CancelVerdict, JobRecord, Request, Verb, Verdict
+from drover.session._purging import no_attempt_opened
 from drover.session._submission import user_name
 from drover.session._watch import Watch
 from drover.states import FINAL, State
@@ -142,7 +143,8 @@ def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> Non
     """
     now = session.store.clock.time()
     lost: list[str] = []
-    with session.store.write() as (writer, reader):
+    session.store.refuse_if_read_only()
+    with no_attempt_opened(session.home), session.store.write() as (writer, reader):
         for job_id in ids:
             job = reader.job(job_id)
             if job.state is State.LOST:
