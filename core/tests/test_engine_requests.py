@@ -358,3 +358,28 @@ def test_a_retry_keeps_to_the_start_time(bench: Bench) -> None:
     bench.advance(200)
 
     assert State.QUEUED is job.state
+
+
+@pytest.mark.parametrize("has_started", [False, True])
+def test_what_was_resolved_cannot_start_any_more(bench: Bench, has_started: bool) -> None:
+    """Its submission may still lie in a queue, and would run beside the retry or after the end."""
+    bench.capable(claim=Claim.DIRECTORY, missing_grace_s=5.0)
+    job = bench.placed()
+    record = job.record
+    folder = bench.start().attempt_dir(record)
+    owner = claims.Owner(native_id=record.native_id)
+    folder.mkdir(parents=True)
+    if has_started:
+        assert claims.take(folder, owner).won
+    bench.world.rows.clear()
+    bench.advance(30)
+    assert State.LOST is job.state
+    job.resolve(State.FAILED, "nothing came of it")
+    assert not claims.take(folder, claims.Owner(native_id="later")).won
+    assert has_started is not job.record.token_closed
+    job.retry()
+    bench.settle()
+
+    assert (State.QUEUED, 2) == (job.state, job.attempt)
+    with bench.session.store.read() as reader:
+        assert has_started is not bool(reader.watched([record.token]))

@@ -1,15 +1,26 @@
 """Ask something of jobs that are there, and wait for what comes of it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from types import UnionType
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from attrs import evolve
 
 from drover._store import new_id
-from drover.errors import IllegalRequestError, InvalidSpecError
-from drover.events import Approved, ControlAsked, ControlSettled, Resolved, RetryAsked
-from drover.models import CancelVerdict, JobRecord, Request, Verb, Verdict
+from drover.commandline import claims
+from drover.commandline.tokens import attempt_path
+from drover.errors import DroverError, IllegalRequestError, InvalidSpecError
+from drover.events import (
+    Approved,
+    AttemptClosed,
+    ControlAsked,
+    ControlSettled,
+    Event,
+    Resolved,
+    RetryAsked,
+)
+from drover.models import CancelVerdict, Claim, Closing, JobRecord, Request, Verb, Verdict
 from drover.session._purging import no_attempt_opened
 from drover.session._submission import user_name
 from drover.session._watch import Watch
@@ -194,6 +205,26 @@ def resolve(session: "Session", ids: Sequence[str], state: State, why: str) -> N
             if state not in FINAL:
                 ends = "SUCCEEDED, FAILED or CANCELLED"
                 raise IllegalRequestError(job_id, "resolve", job.state, f"give {ends}")
-            event = Resolved(at=now, state=state, by=user_name(), why=why)
-            writer.record(job, event, now=now)
+            events: list[Event] = [Resolved(at=now, state=state, by=user_name(), why=why)]
+            if _close(session, job):
+                why_closed = f"resolved as {state}"
+                writer.watch_token(job.token, job.backend, job.n, now)
+                events.append(
+                    AttemptClosed(at=now, attempt=job.attempt, token=job.token, why=why_closed)
+                )
+            writer.record(job, *events, now=now)
     session.wake_engine()
+
+
+def _close(session: "Session", job: JobRecord) -> bool:
+    """Shut a LOST attempt whose claim is a folder: its submission may still lie in a queue.
+
+    Returns:
+        Whether it has never started, and cannot any more.
+    """
+    # Without its backend nobody can say what its claim is; the user's word stands all the same.
+    with suppress(DroverError):
+        if session.load_backend(job.backend).capabilities.claim is Claim.DIRECTORY and job.token:
+            folder = attempt_path(session.home, job.id, job.attempt)
+            return claims.close(folder, f"resolved by {user_name()}").closing is Closing.CLOSED
+    return False
