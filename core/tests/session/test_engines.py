@@ -144,6 +144,16 @@ def test_an_engine_that_has_left_is_not_counted_on(
     assert [False] == looked
 
 
+def test_a_log_that_cannot_be_written_is_told(tmp_path: Path, hand: Hand) -> None:
+    """Somebody ran it once with `sudo`: the log is not ours, and the job is stored already."""
+    with drover.open(tmp_path / "home", backend="hand") as session:
+        (session.home / "engine.log").mkdir()
+        with pytest.raises(EngineUnavailableError, match=r"engine\.log"):
+            session.submit(["x"])
+        (session.home / "engine.log").rmdir()
+        assert session.store.may_start_engine()
+
+
 def test_without_an_engine_a_job_is_kept(tmp_path: Path, hand: Hand) -> None:
     with drover.open(tmp_path / "home", engine="none", backend="hand") as session:
         job = session.submit(["x"])

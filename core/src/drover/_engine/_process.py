@@ -95,8 +95,8 @@ def start(home: Path, project: Path | None) -> None:
     if project is not None:
         argv += ["--project", str(project)]
     settings = {name: os.environ[name] for name in setting_variables(os.environ)}
-    with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
-        try:
+    try:
+        with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
             # It forks and leaves, so that the engine is nobody's child but init's.
             done = subprocess.run(
                 argv,
@@ -109,8 +109,8 @@ def start(home: Path, project: Path | None) -> None:
                 env={**scrubbed(os.environ), **settings},
                 start_new_session=True,
             )
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            raise EngineUnavailableError(str(home), str(exc), str(log)) from exc
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise EngineUnavailableError(str(home), str(exc), str(log)) from exc
     if done.returncode:
         raise EngineUnavailableError(str(home), _why_left(done.returncode, log), str(log))
 
