@@ -14,6 +14,7 @@ from drover import (
     Session,
     State,
 )
+from drover.errors import EngineUnavailableError
 
 Submit = Callable[..., Job]
 
@@ -105,3 +106,22 @@ def test_an_array_is_a_collection_of_jobs(session: Session, hand: Hand) -> None:
     assert {State.SUCCEEDED: 2} == array.counts
     with pytest.raises(IndexError, match="no index 0"):
         _ = array[0]
+
+
+def test_a_subscription_outlives_what_keeps_it_from_reading(
+    session: Session, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that cannot be started for a moment, and nobody is told of any end any more."""
+    heard: list[str] = []
+    troubles = [EngineUnavailableError(str(session.home), "no memory", "")] * 2
+
+    def care() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    monkeypatch.setattr(session, "care", care)
+    subscription = session.subscribe(lambda entry: heard.append(entry.job_id))
+    poll(lambda: not troubles)
+    job = submit()
+    poll(lambda: job.id in heard, job)
+    subscription.close()

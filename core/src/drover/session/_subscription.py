@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from drover._store import JournalEntry
+from drover.errors import DroverError
 from drover.session._watch import Watch
 
 if TYPE_CHECKING:
@@ -32,10 +33,15 @@ class Subscription:
         watch = Watch(self._session.store, self._session.care)
         clock = self._session.store.clock
         while not self._stop.is_set():
-            for entry in self._session.events(self._seq, limit=1000):
-                self._seq = entry.seq
-                self._call(entry)
-            watch.wait(clock.monotonic() + BREATH_S)
+            try:
+                for entry in self._session.events(self._seq, limit=1000):
+                    self._seq = entry.seq
+                    self._call(entry)
+                watch.wait(clock.monotonic() + BREATH_S)
+            except DroverError as exc:
+                # It may pass, and what is missed stands in the journal.
+                _log.warning("a subscription cannot go on now: %s", exc)
+                self._stop.wait(BREATH_S)
         watch.close()
 
     def _call(self, entry: JournalEntry) -> None:
