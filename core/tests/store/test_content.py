@@ -249,6 +249,24 @@ def test_an_array_is_forgotten_with_its_last_element(store: Any) -> None:
         assert ([], None) == (reader.entries(0, None), reader.by_key("k"))
 
 
+def test_forgetting_some_does_not_look_at_all(store: Any) -> None:
+    """A purge of a hundred thousand with keys, or of as many arrays, would take days."""
+    jobs = store.insert(*(draft(key=f"j{k}") for k in range(1000)))
+    arrays = store.insert(*(draft(array=Array(indices=1), key=f"a{k}") for k in range(1000)))
+    ns = [store.job(job_id).n for job_id in jobs[:100]]
+    ns += [store.job(f"{array_id}.0").n for array_id in arrays[:100]]
+    steps = list[int]()
+    store._sql.set_progress_handler(lambda: steps.append(1000), 1000)
+    with store.write() as (writer, _):
+        writer.forget(ns)
+    store._sql.set_progress_handler(None, 0)
+
+    assert sum(steps) / len(ns) < 500, "instructions of SQLite for each"
+    with store.read() as reader:
+        left = [reader.by_key(f"{kind}{k}") for kind in "ja" for k in (0, 99, 100)]
+    assert [None, None, jobs[100], None, None, arrays[100]] == left
+
+
 def test_a_forgotten_position_is_not_given_to_another(store: Any) -> None:
     """`n` orders jobs and names tokens' jobs to the engine: a new job must not inherit one."""
     first, last = store.insert(draft(), draft())

@@ -43,7 +43,8 @@ class JournalEntry:
     event: Event
 
 
-def _pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def pieces(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Cut what one query cannot take."""
     for start in range(0, len(items), _MANY):
         yield items[start : start + _MANY]
 
@@ -89,7 +90,7 @@ class Reader:
         unknown = sorted({seq for seq in seqs if seq not in self._facts})
         if len(self._facts) + len(unknown) > _FACTS:
             self._facts.clear()
-        for piece in _pieces(unknown):
+        for piece in pieces(unknown):
             rows = self._sql.execute(
                 f"SELECT seq, at, data FROM journal WHERE seq IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -105,7 +106,7 @@ class Reader:
 
     def _jobs(self, rows: Sequence[tuple[Any, ...]]) -> list[JobRecord]:
         out: list[JobRecord] = []
-        for piece in _pieces(rows):
+        for piece in pieces(rows):
             self._read_ahead(row[2] for row in piece)
             out.extend(map(self._job, piece))
         return out
@@ -125,7 +126,7 @@ class Reader:
     def jobs_of(self, ns: Iterable[int]) -> list[JobRecord]:
         """Read jobs by position. Those that are not there are left out; order is by position."""
         out: list[JobRecord] = []
-        for piece in _pieces(sorted(set(ns))):
+        for piece in pieces(sorted(set(ns))):
             rows = self._sql.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE n IN ({marks(len(piece))}) ORDER BY n",  # noqa: S608
                 piece,
@@ -150,7 +151,7 @@ class Reader:
     def jobs_by_id(self, ids: Sequence[str]) -> dict[str, JobRecord]:
         """Read jobs by full ids. Those that are not there are left out."""
         out: dict[str, JobRecord] = {}
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             rows = self._sql.execute(
                 f"SELECT {_COLUMNS} FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -161,7 +162,7 @@ class Reader:
     def states_of(self, ids: Sequence[str]) -> dict[str, State]:
         """Read the states of jobs by full ids. Those that are not there are left out."""
         out: dict[str, State] = {}
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             rows = self._sql.execute(
                 f"SELECT id, state FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -369,7 +370,7 @@ class Reader:
     def positions(self, ids: Sequence[str]) -> dict[str, tuple[int, State]]:
         """Read positions and states of jobs by full ids. Those not there are left out."""
         out: dict[str, tuple[int, State]] = {}
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             rows = self._sql.execute(
                 f"SELECT id, n, state FROM jobs WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -404,7 +405,7 @@ class Reader:
     def states_at(self, ns: Sequence[int]) -> dict[int, State]:
         """Read the states of jobs by position. Those not there are left out."""
         out: dict[int, State] = {}
-        for piece in _pieces(ns):
+        for piece in pieces(ns):
             rows = self._sql.execute(
                 f"SELECT n, state FROM jobs WHERE n IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -444,7 +445,7 @@ class Reader:
     def dependents_of(self, ids: Sequence[str]) -> list[tuple[int, str, str]]:
         """List unmet dependencies on jobs or arrays: position, id, condition."""
         out: list[tuple[int, str, str]] = []
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             out.extend(
                 self._sql.execute(
                     "SELECT n, on_id, condition FROM dependencies WHERE met = 0 AND on_id IN "  # noqa: S608
@@ -462,7 +463,7 @@ class Reader:
         over = [state.value for state in ENDED]
         found = {
             row[0]
-            for piece in _pieces(names)
+            for piece in pieces(names)
             for row in self._sql.execute(
                 "SELECT DISTINCT on_id FROM dependencies JOIN jobs USING (n) WHERE met = 0 AND "  # noqa: S608
                 f"on_id IN ({marks(len(piece))}) AND state NOT IN ({marks(len(over))})",
@@ -474,7 +475,7 @@ class Reader:
     def waiting_for(self, ids: Sequence[str]) -> list[tuple[int, str]]:
         """List the jobs that the engine lets wait for jobs or arrays: position, id."""
         out: list[tuple[int, str]] = []
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             out.extend(
                 self._sql.execute(
                     "SELECT DISTINCT jobs.n, jobs.id FROM dependencies JOIN jobs USING (n) "  # noqa: S608
@@ -494,7 +495,7 @@ class Reader:
         """Pick the ids that are arrays'."""
         return {
             row[0]
-            for piece in _pieces(ids)
+            for piece in pieces(ids)
             for row in self._sql.execute(
                 f"SELECT id FROM arrays WHERE id IN ({marks(len(piece))})",  # noqa: S608
                 piece,
@@ -514,7 +515,7 @@ class Reader:
         """Pick the tokens that were closed."""
         return {
             row[0]
-            for piece in _pieces(tokens)
+            for piece in pieces(tokens)
             for row in self._sql.execute(
                 f"SELECT token FROM closed WHERE token IN ({marks(len(piece))})",  # noqa: S608
                 piece,

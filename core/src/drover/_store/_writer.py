@@ -8,8 +8,8 @@ from drover import machine
 from drover._store import _rows
 from drover._store._agenda import agenda
 from drover._store._drafts import Batch
-from drover._store._filter import as_sql
-from drover._store._reader import Reader
+from drover._store._filter import as_sql, marks
+from drover._store._reader import Reader, pieces
 from drover._store._sealing import Sealer
 from drover._wire import encode_event, encode_record
 from drover.events import ControlAsked, Event, Submitted
@@ -182,7 +182,6 @@ class Writer:
         """Delete jobs with their journal. The specification of an array stays while one of
         its elements is there.
         """
-        rows = [(n,) for n in ns]
         self._sql.executemany(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [
@@ -190,6 +189,7 @@ class Writer:
                 ("forgotten", str(self._reader.forgotten() + 1)),
             ],
         )
+        rows = [(n,) for n in ns]
         arrays = {
             row[0]
             for n in ns
@@ -197,25 +197,38 @@ class Writer:
                 "SELECT array_id FROM jobs WHERE n = ? AND array_id IS NOT NULL", (n,)
             )
         }
-        self._sql.executemany("DELETE FROM keys WHERE id = (SELECT id FROM jobs WHERE n = ?)", rows)
+        self._forget_keys("SELECT id FROM jobs WHERE n", ns)
         for table in ("tags", "dependencies"):
             self._sql.executemany(f"DELETE FROM {table} WHERE n = ?", rows)  # noqa: S608 - constant
+        # The fact of an array stands at its first element, and stays while another is there.
         self._sql.executemany(
-            "DELETE FROM journal WHERE n = ? AND seq NOT IN (SELECT spec_seq FROM arrays)",
+            "DELETE FROM journal WHERE n = ?1 AND (name <> 'Submitted' OR "
+            "EXISTS (SELECT 1 FROM jobs WHERE n = ?1 AND array_id IS NULL))",
             rows,
         )
         self._sql.executemany("DELETE FROM jobs WHERE n = ?", rows)
-        for array_id in arrays:
-            self._forget_array(array_id)
+        self._forget_arrays(
+            [
+                array_id
+                for array_id in arrays
+                if not self._sql.execute(
+                    "SELECT 1 FROM jobs WHERE array_id = ? LIMIT 1", (array_id,)
+                ).fetchone()
+            ]
+        )
 
-    def _forget_array(self, array_id: str) -> None:
-        left = self._sql.execute(
-            "SELECT 1 FROM jobs WHERE array_id = ? LIMIT 1", (array_id,)
-        ).fetchone()
-        if left is None:
+    def _forget_arrays(self, array_ids: Sequence[str]) -> None:
+        rows = [(array_id,) for array_id in array_ids]
+        self._sql.executemany(
+            "DELETE FROM journal WHERE seq = (SELECT spec_seq FROM arrays WHERE id = ?)", rows
+        )
+        self._forget_keys("SELECT id FROM arrays WHERE id", array_ids)
+        self._sql.executemany("DELETE FROM arrays WHERE id = ?", rows)
+
+    def _forget_keys(self, of: str, wanted: Sequence[object]) -> None:
+        """Delete keys by whose they are, which no index tells: many in one pass over all."""
+        for piece in pieces(wanted):
             self._sql.execute(
-                "DELETE FROM journal WHERE seq = (SELECT spec_seq FROM arrays WHERE id = ?)",
-                (array_id,),
+                f"DELETE FROM keys WHERE id IN ({of} IN ({marks(len(piece))}))",  # noqa: S608
+                list(piece),
             )
-            self._sql.execute("DELETE FROM keys WHERE id = ?", (array_id,))
-            self._sql.execute("DELETE FROM arrays WHERE id = ?", (array_id,))
