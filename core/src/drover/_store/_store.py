@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from attrs import evolve
 
-from drover._store import _lease, _schema
+from drover._store import _forking, _lease, _schema
 from drover._store._drafts import Batch, Draft
 from drover._store._host import SystemClock
 from drover._store._ids import new_store_id
@@ -55,11 +55,15 @@ class Store:
         self._sql = connection
         self._inode = (home / DATABASE).stat().st_ino
         self._lock = threading.RLock()
+        self._is_closed = False
+        self._is_apart = False
+        """Whether the connection was closed for a fork."""
         self._sealer = Sealer(key)
         self._reader = Reader(connection, self._sealer)
         self.store_id: Final = str(
             connection.execute("SELECT value FROM meta WHERE key = 'store_id'").fetchone()[0]
         )
+        _forking.register(self)
 
     @classmethod
     def open(cls, home: Path, *, clock: Clock | None = None) -> Self:
@@ -101,7 +105,38 @@ class Store:
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
+            self._is_closed = True
             self._sql.close()
+
+    @contextmanager
+    def _connected(self) -> Generator[None]:
+        """Hold the connection for one thread; open it anew after a fork."""
+        with self._lock:
+            if self._is_apart and not self._is_closed:
+                try:
+                    self._sql = _connect(self.home / DATABASE)
+                    self._sql.execute(f"PRAGMA query_only = {int(self.read_only)}")
+                except (sqlite3.DatabaseError, OSError) as exc:
+                    raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+                self._reader = Reader(self._sql, self._sealer)
+                self._is_apart = False
+            yield
+
+    def before_fork(self) -> None:
+        """Close the connection, unless this very thread is in a transaction."""
+        self._lock.acquire()
+        if self._is_closed or self._is_apart or self._sql.in_transaction:
+            return
+        self._sql.close()
+        self._is_apart = True
+
+    def after_fork(self, *, is_child: bool) -> None:
+        """Let it be opened again."""
+        if is_child:
+            # In the other process it may be another thread that waits for it.
+            self._lock = threading.RLock()
+        else:
+            self._lock.release()
 
     @property
     def read_only(self) -> bool:
@@ -111,7 +146,7 @@ class Store:
     @contextmanager
     def read(self) -> Generator[Reader]:
         """Give a reader that sees one state of the store."""
-        with self._lock:
+        with self._connected():
             if self._sql.in_transaction:
                 yield self._reader
                 return
@@ -136,7 +171,7 @@ class Store:
             StoreReadOnlyError: The store cannot be changed.
         """
         self.refuse_if_read_only()
-        with self._lock:
+        with self._connected():
             self._begin()
             try:
                 if epoch:
@@ -189,7 +224,7 @@ class Store:
 
     def data_version(self) -> int:
         """Give a number that changes when another connection has committed."""
-        with self._lock:
+        with self._connected():
             return int(self._sql.execute("PRAGMA data_version").fetchone()[0])
 
     def check_integrity(self) -> list[str]:
@@ -198,7 +233,7 @@ class Store:
         Returns:
             Its findings, empty if there are none.
         """
-        with self._lock:
+        with self._connected():
             try:
                 rows = self._sql.execute("PRAGMA quick_check").fetchall()
             except sqlite3.DatabaseError as exc:
@@ -209,7 +244,7 @@ class Store:
 
     def lease(self) -> _lease.LeaseHolder:
         """Read who holds the lease. The engine that a copy names works on another file."""
-        with self._lock:
+        with self._connected():
             holder = _lease.read(self._sql, self.clock)
         return evolve(holder, live=holder.live and not self.read_only)
 
