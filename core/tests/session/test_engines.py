@@ -15,6 +15,7 @@ import drover
 from drover import (
     Job,
     JobSpec,
+    Outcome,
     Session,
     State,
     Verdict,
@@ -63,6 +64,51 @@ def test_a_cancelled_task_leaves_the_job(session: Session, submit: Submit, hand:
     assert not job.state.ends_wait
     hand.end(job)
     assert 0 == job.wait(WAIT_S).exit_code
+
+
+def test_waiting_tasks_keep_no_other_call(session: Session, submit: Submit, hand: Hand) -> None:
+    """Those who wait for jobs would keep the one who ends them from doing so."""
+    jobs = [submit() for _ in range(40)]
+
+    async def main() -> list[Outcome]:
+        waits = [asyncio.create_task(job.aio.wait(WAIT_S)) for job in jobs]
+        # All of them have begun, and asyncio has not so many threads.
+        await asyncio.sleep(0)
+        done, _ = await session.aio.wait(jobs, timeout=0.1, when="any")
+        assert [] == done
+        await asyncio.wait_for(session.aio.cancel(jobs), WAIT_S / 2)
+        return await asyncio.gather(*waits)
+
+    assert {"CANCELLED"} == {outcome.reason for outcome in asyncio.run(main())}
+
+
+GIVES_UP = """
+import asyncio, sys, drover
+
+async def main():
+    with drover.open(sys.argv[1], engine="none", backend="hand") as session:
+        (job,) = session.jobs()
+        try:
+            await asyncio.wait_for(job.aio.wait(), 0.1)
+        except TimeoutError:
+            print("given up", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_program_that_gives_up_waiting_ends(session: Session, submit: Submit) -> None:
+    """A thread of asyncio's own would be waited for, as long as the job runs."""
+    submit()
+    program = subprocess.run(
+        [sys.executable, "-c", GIVES_UP, str(session.home)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+    assert (0, "given up\n", "") == (program.returncode, program.stdout, program.stderr)
 
 
 # Engines and stores

@@ -1,4 +1,6 @@
-"""Twins of the blocking calls that can be awaited. Each runs its twin in a thread."""
+"""Twins of the blocking calls that can be awaited. Each runs its twin in a thread; all
+waits share one.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from drover.models import CancelVerdict, Diagnosis, JobSpec, Outcome, Plan, Verb
 from drover.session._job import Job, JobArray
 from drover.session._status import EngineStatus
-from drover.session._waiting import JobLike
+from drover.session._waiting import JobLike, Waiter, listed
 
 if TYPE_CHECKING:
     from drover.session._session import Session
@@ -57,16 +59,25 @@ class AsyncSession:
         self, jobs: Jobs, timeout: float | None = None, when: Literal["all", "any"] = "all"
     ) -> tuple[list[Job], list[Job]]:
         """Do as `Session.wait`. A cancelled task leaves the jobs as they are."""
-        return await asyncio.to_thread(self._session.wait, jobs, timeout, when)
+        waiter = await self._waiter(jobs)
+        ended = await self._session.waits.ended(waiter, timeout, until_any=when == "any")
+        return waiter.sorted(set(ended))
+
+    async def _waiter(self, jobs: Jobs) -> Waiter:
+        return await asyncio.to_thread(Waiter, self._session, listed(jobs))
 
     async def as_completed(self, jobs: Jobs, timeout: float | None = None) -> AsyncIterator[Job]:
         """Do as `Session.as_completed`."""
-        rows = self._session.as_completed(jobs, timeout)
+        waiter = await self._waiter(jobs)
+        now = asyncio.get_running_loop().time
+        deadline = None if timeout is None else now() + timeout
         while True:
-            job = await asyncio.to_thread(next, rows, None)
-            if job is None:
+            left = None if deadline is None else max(0.0, deadline - now())
+            ids = await self._session.waits.ended(waiter, left, until_any=True)
+            for job_id in ids:
+                yield Job(self._session, job_id)
+            if not ids or not waiter.pending:
                 return
-            yield job
 
     async def cancel(
         self, jobs: Jobs, *, grace_s: float | None = None, timeout: float = 30.0
@@ -107,7 +118,8 @@ class AsyncJob:
 
     async def wait(self, timeout: float | None = None, *, check: bool = False) -> Outcome:
         """Do as `Job.wait`."""
-        return await asyncio.to_thread(self._job.wait, timeout, check=check)
+        await self._job.session.aio.wait([self._job], timeout)
+        return await asyncio.to_thread(self._job.outcome_after, timeout, check=check)
 
     async def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> CancelVerdict:
         """Do as `Job.cancel`."""

@@ -191,6 +191,10 @@ class Job:
             JobFailed: It did not succeed, and *check* was set.
         """
         self.session.wait([self], timeout=timeout)
+        return self.outcome_after(timeout, check=check)
+
+    def outcome_after(self, timeout: float | None, *, check: bool) -> Outcome:
+        """Give what `wait` gives, once the waiting is over."""
         record = self.refresh()
         if not record.state.ends_wait or record.outcome is None:
             blockers = self.session.blockers_of(self.id)

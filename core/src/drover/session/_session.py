@@ -45,8 +45,9 @@ from drover.session._submission import (
     with_full_ids,
 )
 from drover.session._subscription import Subscription
-from drover.session._waiting import JobLike, Waiter, blockers_of
-from drover.session._watch import CARE_S
+from drover.session._waiting import JobLike, Waiter, blockers_of, listed
+from drover.session._waits import Waits
+from drover.session._watch import CARE_S, Watch
 from drover.states import State
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Session:
         self._lock = threading.Lock()
         self._rope = _engine.BellRope(_engine.socket_path(store.home, store.store_id))
         self._cared_at = float("-inf")
+        self.waits: Final = Waits(lambda: Watch(store, self.care))
         self._inline = InlineEngine(store.home, config) if engine == "inline" else None
 
     def __enter__(self) -> Self:
@@ -312,19 +314,18 @@ class Session:
         Returns:
             Jobs that have ended (LOST ones too) and jobs that have not, each in the order given.
         """
-        waiter = Waiter(self, _listed(jobs))
+        waiter = Waiter(self, listed(jobs))
         deadline = None if timeout is None else self.store.clock.monotonic() + timeout
         ended: set[str] = set()
         for ids in waiter.run(deadline, until_any=when == "any"):
             ended.update(ids)
-        done = [Job(self, job_id) for job_id in waiter.order if job_id in ended]
-        return done, [Job(self, job_id) for job_id in waiter.order if job_id not in ended]
+        return waiter.sorted(ended)
 
     def as_completed(
         self, jobs: Iterable[JobLike] | JobLike, timeout: float | None = None
     ) -> Iterator[Job]:
         """Give jobs as they end, until all have, none can any more, or the time is over."""
-        waiter = Waiter(self, _listed(jobs))
+        waiter = Waiter(self, listed(jobs))
         deadline = None if timeout is None else self.store.clock.monotonic() + timeout
         for ids in waiter.run(deadline, until_any=False):
             for job_id in ids:
@@ -401,7 +402,7 @@ class Session:
         Raises:
             IllegalRequestError: A job has not ended, or may still run.
         """
-        given = list(_listed(jobs))
+        given = list(listed(jobs))
         ids = self.ids_of(given)
         _requests.retry(self, ids, may_run_twice=may_run_twice)
         for job in given:
@@ -450,7 +451,7 @@ class Session:
 
     def ids_of(self, jobs: Iterable[JobLike] | JobLike) -> list[str]:
         """Write out jobs, arrays and shortened ids as full ids of jobs."""
-        return Waiter(self, _listed(jobs)).order
+        return Waiter(self, listed(jobs)).order
 
     # Engine and backends
 
@@ -563,10 +564,6 @@ def _state(word: str) -> State:
         return State(word)
     except ValueError:
         raise InvalidSpecError("state", word, f"give one of {', '.join(State)}") from None
-
-
-def _listed(jobs: Iterable[JobLike] | JobLike) -> Iterable[JobLike]:
-    return [jobs] if isinstance(jobs, Job | JobArray | str) else jobs
 
 
 def open_session(

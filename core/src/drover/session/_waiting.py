@@ -1,6 +1,6 @@
 """Wait for jobs to end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from drover._store import JobFilter, Reader
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 MANY: Final = 64
 """Pending jobs above which ends are taken in by the handful: a look costs as much as ten ends."""
 JobLike = Job | JobArray | str
+
+
+def listed(jobs: Iterable[JobLike] | JobLike) -> Iterable[JobLike]:
+    """Make many of one."""
+    return [jobs] if isinstance(jobs, Job | JobArray | str) else jobs
 
 
 class Waiter:
@@ -39,6 +44,11 @@ class Waiter:
     def pending(self) -> bool:
         """Tell whether a job has not ended."""
         return bool(self._by_n)
+
+    def sorted(self, ended: Collection[str]) -> tuple[list[Job], list[Job]]:
+        """Sort its jobs into those that have ended and those that have not, as they were given."""
+        done = [Job(self._session, job_id) for job_id in self.order if job_id in ended]
+        return done, [Job(self._session, job_id) for job_id in self.order if job_id not in ended]
 
     def take_ended(self) -> list[str]:
         """Give the ids of jobs that have ended and were not given yet."""

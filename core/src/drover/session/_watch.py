@@ -24,6 +24,10 @@ class Watch:
         self._care = care
         self._rope = BellRope(socket_path(store.home, store.store_id))
 
+    def now(self) -> float:
+        """Tell the time by the monotonic clock."""
+        return self._store.clock.monotonic()
+
     def wait(self, deadline: float | None) -> None:
         """Return when something may have changed, at the latest at *deadline*.
 
