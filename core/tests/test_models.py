@@ -582,3 +582,10 @@ def test_a_handle_of_an_array_stands_for_the_array() -> None:
             raise AssertionError
 
     assert (Dependency(job="abc"),) == spec(after=Handle()).after
+
+
+def test_a_delay_that_grows_beyond_all_numbers_is_the_longest() -> None:
+    """The engine asks for it when an attempt fails, and would end for all jobs with it."""
+    retry = Retry(attempts=100, backoff_s=1, factor=99_999, max_backoff_s=60)
+
+    assert [1, 60, 60] == [retry.delay_s(failures) for failures in (1, 2, 99)]

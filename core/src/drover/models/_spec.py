@@ -199,7 +199,11 @@ class Retry:
 
     def delay_s(self, failures: int) -> float:
         """Give the delay in seconds after this many failed attempts (1 or more)."""
-        return min(self.max_backoff_s, self.backoff_s * self.factor ** min(failures - 1, 64))
+        try:
+            delay_s = self.backoff_s * self.factor ** (failures - 1)
+        except OverflowError:
+            delay_s = self.max_backoff_s
+        return min(self.max_backoff_s, delay_s)
 
 
 @naming_near_misses
