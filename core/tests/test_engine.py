@@ -139,6 +139,18 @@ def test_an_array_keeps_to_its_limit(bench: Bench) -> None:
 # Refused
 
 
+def test_an_array_that_is_over_is_forgotten(bench: Bench) -> None:
+    """An engine runs for months, and sees arrays by the thousand."""
+    array = bench.session.submit(["x"], array=Array(indices=2))
+    bench.settle()
+    for element in array:
+        bench.world.end(element.record.token)
+    bench.advance(5)
+
+    assert {State.SUCCEEDED: 2} == array.counts
+    assert [] == list(bench.start().desk.placed)
+
+
 def test_a_refusal_ends_the_job_with_its_reason(bench: Bench) -> None:
     bench.rewrite(submit=refuse())
     job = bench.placed()

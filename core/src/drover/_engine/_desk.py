@@ -65,6 +65,8 @@ class Desk:
             self.unstarted[job.backend] += step
         if job.array_id is not None and job.state in _KEPT:
             self.placed[job.array_id] += step
+            if not self.placed[job.array_id]:
+                del self.placed[job.array_id]
 
     def touch(self, job: JobRecord) -> None:
         """Lay a record on the desk and look at it in this round."""
