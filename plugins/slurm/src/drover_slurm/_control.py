@@ -62,7 +62,8 @@ def _targets(group: Sequence[Order], known: Mapping[str, Known]) -> list[Target]
     targets: list[Target] = []
     for array_id, orders in arrays.items():
         entry = known[orders[0].attempt.token]
-        if entry.size > 1 and len(orders) == entry.size:
+        # One that is asked for twice stands for no other.
+        if entry.size > 1 and len({o.attempt.token for o in orders}) == entry.size:
             targets.append((array_id, orders))
         else:
             targets += [(known[o.attempt.token].native_id, [o]) for o in orders]

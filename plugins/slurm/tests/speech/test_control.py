@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import pytest
+from attrs import evolve
 from slurm_speech import Reply, known, order, page, play
 
 from drover.commandline import KILLER, Command, Known, Row
@@ -288,3 +289,16 @@ def test_a_command_that_cannot_be_executed_costs_no_other_its_answer() -> None:
     answers, asked = carry_out(orders, GOOD, UnreachableError("scancel", "no answer within 5 s"))
 
     assert (["7"], 2) == (list(answers), len(asked))
+
+
+def test_what_is_asked_twice_of_half_an_array_harms_no_other_half() -> None:
+    """Two cancels of one element were as many as the array has, and it was cancelled as a whole."""
+    first = order("7_0")
+    again = evolve(first, request=evolve(first.request, id="again"))
+
+    entries = {entry.token: entry for entry in (known("7_0", size=2), known("7_1", size=2))}
+    talk = _control.talk([first, again], entries, {first.attempt.token: row()}, 5.0)
+
+    answers, asked = play(talk, GOOD)
+    assert [("scancel", "7_0", "7_0")] == [command.argv for command in asked]
+    assert {first.request.id, "again"} == {answer.request_id for answer in answers}
