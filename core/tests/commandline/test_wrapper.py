@@ -327,7 +327,7 @@ def test_files_are_private_whatever_the_umask(node: Any) -> None:
 
 
 def test_a_record_that_cannot_be_written_is_tried_again(
-    node: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    node: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A disk that is full for a second must not cost the true exit code."""
     delays: list[float] = []
@@ -346,7 +346,33 @@ def test_a_record_that_cannot_be_written_is_tried_again(
 
     assert json.loads((node.folder / "exit.0.json").read_text()) == {"a": 1}
     assert delays == [0.1, 1.0]
-    assert "No space left" in capsys.readouterr().err
+    assert "No space left" in capfd.readouterr().err
+
+
+_FULL = """
+import sys
+from drover.commandline import wrapper
+wrapper.PATIENCE_S = (0.01,)
+write, failures = wrapper.write_whole, [OSError(28, "No space left on device")]
+def full(folder, name, content, durable=True):
+    if name.startswith("exit") and failures:
+        raise failures.pop()
+    write(folder, name, content, durable)
+wrapper.write_whole = full
+sys.exit(wrapper.main(sys.argv[1:]))
+"""
+
+
+def test_a_log_that_cannot_be_written_costs_neither_record_nor_code(node: Any) -> None:
+    """It lies on the same full disk: the wrapper died of its own complaint, and said 1 for 7."""
+    node.write("/bin/sh", "-c", "exit 7")
+    argv = [sys.executable, "-c", _FULL, str(node.folder), "7"]
+    with Path("/dev/full").open("w") as log:
+        codes = [subprocess.run(argv, stderr=log, timeout=20, check=False).returncode for _ in "ab"]
+
+    assert [7, wrapper.UNRUN_EXIT] == codes
+    assert 7 == node.end().exit_code
+    assert 1 == len(read_unrun_records(node.folder))
 
 
 def test_wrong_use_runs_nothing() -> None:

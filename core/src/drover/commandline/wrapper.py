@@ -735,10 +735,20 @@ def leave_record(folder: str, name: str, record: Mapping[str, Any]) -> None:
         try:
             write_whole(folder, name, record)
         except OSError as error:
-            sys.stderr.write(f"drover: {name} cannot be written: {error}\n")
+            say(f"{name} cannot be written: {error}")
             if delay_s is not None:
                 time.sleep(delay_s)
         else:
+def say(text: str) -> None:
+    """Tell people what went wrong, where there is room for it: the log is on a disk as well.
+
+    Past Python's own stream, which would raise where it cannot write, and, as it keeps what it
+    has not written, end the process with a code that is not the command's.
+    """
+    with contextlib.suppress(OSError):
+        os.write(2, f"drover: {text}\n".encode("utf-8", "backslashreplace"))
+
+
             return
 
 
@@ -896,7 +906,7 @@ def ended_well(job: str, folder: str) -> bool:
 
 def note_unrun(folder: str, native_id: str, restart: int, why: str) -> None:
     """Leave a record that this start ran nothing, if there is a folder to leave it in."""
-    sys.stderr.write(f"drover: nothing was run: {why}\n")
+    say(f"nothing was run: {why}")
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", native_id)[:100]
     record = {
         "version": VERSION, "native_id": native_id, "restart": restart, "why": why,
@@ -934,7 +944,7 @@ def of_list(path: str, index: str, native_id: str, restart: str = "") -> int:
         task = read_listed_task(path, int(index))
         number, counts = restart_of(restart)
     except (Unrun, ValueError) as error:
-        sys.stderr.write(f"drover: nothing was run: {error}\n")
+        say(f"nothing was run: {error}")
         return UNRUN_EXIT
     # As bytes the path may be anything, whatever the locale of this node.
     return claim_and_run(os.fsdecode(to_bytes(task["folder"])), task, native_id, number, counts)
