@@ -1,14 +1,21 @@
 """Jobs start, end and tell the truth about it."""
 
+import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 from local_bench import Bench
 
 from drover.models import Phase, Reason, Resources, Started, Stream, _converting
+from drover_local._job import Job
+from drover_local._ledger import Ledger
+from drover_local._runner import Runner
+from drover_local._spawn import Spawner
+from drover_local._timers import Timers
 
 
 def test_a_job_runs_and_its_exit_code_is_true(up: Bench) -> None:
@@ -196,6 +203,16 @@ def test_what_cannot_start_says_exactly_why(up: Bench) -> None:
 
         assert (Reason.LAUNCH_FAILED, Started.NO) == (end.reason, end.started), name
         assert message in end.message, name
+
+
+def test_a_long_row_of_jobs_that_cannot_start_harms_no_agent(up: Bench) -> None:
+    """Each began the next from within its own failure: 200 in a row were too deep for Python."""
+    pid = up.status()["pid"]
+    attempts = [up.attempt("no-such-command") for _ in range(400)]
+    up.backend.drover_submit(attempts)
+
+    assert {Reason.LAUNCH_FAILED} == {up.end(attempt).reason for attempt in attempts}
+    assert pid == up.status()["pid"]
 
 
 @pytest.mark.parametrize(

@@ -51,18 +51,27 @@ class Runner:
         self._spawner = spawner
         self._timers = timers
         self._tell = tell
+        self._is_starting = False
         self._by_pid: dict[int, Job] = {}
         self._cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
         self._host = os.uname().nodename
 
     def start_due(self) -> None:
         """Start all whose turn it is."""
-        while not self.trouble:
-            job = self.queue.next(self.slots)
-            if job is None:
-                break
-            assert isinstance(job, Job)
-            self._start(job)
+        if self._is_starting:
+            # A job that could not be launched gives its place back from within the loop below,
+            # which goes on: else a queue of them would be as deep as it is long.
+            return
+        self._is_starting = True
+        try:
+            while not self.trouble:
+                job = self.queue.next(self.slots)
+                if job is None:
+                    break
+                assert isinstance(job, Job)
+                self._start(job)
+        finally:
+            self._is_starting = False
 
     def prepare(self, job: Job) -> None:
         """Make ahead of its turn what a job needs for its start: a slot waits for what is not."""
