@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Final
 
 import pytest
 
@@ -36,6 +37,29 @@ poller.wait(0.01)
 blocked = os.posix_spawn("/bin/sh", ["sh", "-c", "kill -USR1 $$"], {}, setsigmask=())
 print(heard, os.WTERMSIG(os.waitpid(blocked, 0)[1]) == signal.SIGUSR1)
 """
+
+
+_FAR: Final = """
+import os, select, sys
+from drover_local import _poller
+if "no-epoll" in sys.argv:
+    del select.epoll
+poller = _poller.Poller()
+reader, writer = os.pipe()
+poller.register(reader, lambda: print(os.read(reader, 1)))
+os.write(writer, b"x")
+poller.wait(3e9)
+"""
+
+
+@pytest.mark.parametrize("without", ["nothing", "no-epoll"])
+def test_what_is_far_away_can_be_waited_for(without: str) -> None:
+    """The system counts 24 days of milliseconds: an agent with a longer wall time died of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FAR, without], capture_output=True, text=True, check=False
+    )
+
+    assert ("b'x'\n", "") == (done.stdout, done.stderr)
 
 
 @pytest.mark.parametrize("without", ["nothing", "no-signalfd", "no-epoll"])

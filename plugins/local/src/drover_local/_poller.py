@@ -16,6 +16,8 @@ from typing import Any, Final
 # Both have the same values for epoll and for poll.
 READ: Final = select.POLLIN
 WRITE: Final = select.POLLOUT
+# Longer sleeps are two: epoll_wait(2) takes milliseconds in 31 bits, which are 24 days.
+_LONGEST_S: Final = 86400.0
 
 
 class Poller:
@@ -45,8 +47,13 @@ class Poller:
         del self._ready[fd]
 
     def wait(self, timeout_s: float | None) -> None:
-        """Wait until something is ready, and call back; `None`: for as long as it takes."""
-        for fd, _ in self._poll(None if timeout_s is None else timeout_s * self._unit):
+        """Wait until something is ready, and call back; `None`: for as long as it takes.
+
+        It may come back earlier than *timeout_s*, with nothing ready.
+        """
+        if timeout_s is not None:
+            timeout_s = min(timeout_s, _LONGEST_S) * self._unit
+        for fd, _ in self._poll(timeout_s):
             ready = self._ready.get(fd)
             if ready is not None:
                 ready()
