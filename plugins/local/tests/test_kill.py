@@ -343,6 +343,31 @@ def test_an_older_engine_is_refused(up: Bench) -> None:
     assert not (up.home / "ran").exists()
 
 
+def test_an_agent_that_fails_after_a_while_is_followed_by_another(bench: Bench) -> None:
+    """The keeper left with the first, as if it had not come up, and with it all exit codes."""
+    code = (
+        "from drover_local import _keeper as k; k._SHORT_LIFE_S = 0.0; raise SystemExit(k.main())"
+    )
+    bench.place.make()
+    with Path(bench.place.log).open("w") as log:
+        subprocess.run(
+            [sys.executable, "-P", "-c", code, bench.place.folder],
+            check=True, timeout=20, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    bench.start()
+    attempt = bench.submit("sh", "-c", _WAIT)
+    bench.running(attempt)
+    status = bench.status()
+    os.kill(status["pid"], signal.SIGINT)
+    bench.until("a new agent", lambda: bench.backend._link._sock is None)  # type: ignore[union-attr]
+    bench.end(bench.submit("true"))
+    (bench.home / "go").touch()
+
+    assert 9 == bench.end(attempt).exit_code
+    assert status["pid"] != bench.status()["pid"]
+    assert status["keeper"] == bench.status()["keeper"]
+
+
 def test_only_one_agent_at_a_time(up: Bench) -> None:
     """A second pair does not begin while one of the first lives, stopped or not."""
     status = up.status()

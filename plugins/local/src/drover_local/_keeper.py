@@ -80,8 +80,8 @@ def _keep(place: Place, ready: int) -> None:
             writer.clear()
             os._exit(0)
         deaths = deaths + 1 if time.monotonic() - born < _SHORT_LIFE_S else 0
-        if (os.WIFEXITED(status) and (is_first or deaths > 1)) or deaths > _DEATHS:
-            # It fails by itself; the jobs' ends are told by the kernel or not at all.
+        if (os.WIFEXITED(status) and deaths > (0 if is_first else 1)) or deaths > _DEATHS:
+            # It fails by itself, soon; the jobs' ends are told by the kernel or not at all.
             os._exit(1)
         if deaths > 1:
             time.sleep(min(0.05 * 2**deaths, 1.0))
