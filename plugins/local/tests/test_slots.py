@@ -68,6 +68,18 @@ def test_exclusive_wants_all() -> None:
     assert ["x"] == _started(_slots(), _Candidate("x", 1, exclusive=True), _Candidate("y", 2))
 
 
+@pytest.mark.parametrize(("before", "after"), [(8, 4), (4, 8), (1, 8)])
+def test_all_is_all_whatever_the_configuration_says_meanwhile(before: int, after: int) -> None:
+    """Others ran beside it, and for ever more than there is room for, or none at all."""
+    slots, needs = _slots(before), Needs(exclusive=True)
+    slots.take(needs)
+    slots.resize({"cpus": after, "memory": 100, "gpus": ()})
+    while_it_runs = slots.free_cpus
+    slots.give_back(needs, ())
+
+    assert (0, after) == (while_it_runs, slots.free_cpus)
+
+
 def test_a_job_that_no_longer_fits_blocks_nobody() -> None:
     """After the configuration was reduced it gets all there is, or waits without a share."""
     jobs = [_Candidate("gpu", 1, gpus=1), _Candidate("wide", 2, cpus=9), _Candidate("small", 3)]

@@ -45,12 +45,14 @@ class Slots:
         self.gpus: tuple[str, ...] = ()
         self.free_gpus: list[str] = []
         self._taken_gpus: set[str] = set()
+        self._exclusive = 0
+        """How many have all the cpus, however many these are."""
         self._bound: dict[int, int] = {}
 
     def resize(self, config: Mapping[str, Any]) -> None:
         """Take other totals; what runs keeps what it has, so that free may be below 0."""
         cpus, memory = int(config["cpus"]), int(config["memory"])
-        self.free_cpus += cpus - self.cpus
+        self.free_cpus += (cpus - self.cpus) * (1 - self._exclusive)
         self.free_memory += memory - self.memory
         self.cpus, self.memory = cpus, memory
         self.gpus = tuple(config["gpus"])
@@ -67,6 +69,7 @@ class Slots:
             The names of its GPUs.
         """
         self.free_cpus -= self.cpus if needs.exclusive else needs.cpus
+        self._exclusive += needs.exclusive
         self.free_memory -= needs.memory
         if gpus is None:
             if not needs.gpus:
@@ -80,6 +83,7 @@ class Slots:
     def give_back(self, needs: Needs, gpus: Iterable[str]) -> None:
         """Take a job's share back."""
         self.free_cpus += self.cpus if needs.exclusive else needs.cpus
+        self._exclusive -= needs.exclusive
         self.free_memory += needs.memory
         if gpus:
             self._taken_gpus.difference_update(gpus)
