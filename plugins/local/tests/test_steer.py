@@ -191,6 +191,20 @@ def test_wall_time_ends_the_tree(up: Bench) -> None:
     assert [] == _alive([int(up.output(attempt))])
 
 
+def test_who_takes_no_notice_of_a_terminate_is_held_to_the_wall_time(up: Bench) -> None:
+    """A TERM that a job survives must not free it from what it was given for."""
+    script = "trap 'echo no' TERM; echo up; while :; do sleep 0.05; done"
+    attempt = up.submit("sh", "-c", script, resources=Resources(wall_time=1.0))
+    up.until("it is up", lambda: up.rows(attempt) and up.output(attempt))
+    up.order(attempt, Verb.TERMINATE)
+    up.until("it took notice", lambda: b"no" in up.output(attempt))
+    up.until("the wall time is over", lambda: b"no\nno" in up.output(attempt))
+    up.order(attempt, Verb.KILL)
+    end = up.end(attempt)
+
+    assert (Reason.WALL_TIME, 9) == (end.reason, end.signal)
+
+
 def test_memory_of_the_whole_tree_is_limited(up: Bench) -> None:
     """Two processes that are each below the limit are above it together."""
     code = "import time; x = bytearray(60_000_000); time.sleep(30)"

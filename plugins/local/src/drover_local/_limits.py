@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-from drover_local._job import MEMORY, WALL_TIME, Job
+from drover_local._job import MEMORY, NO_CAUSE, TERMINATE, WALL_TIME, Job
 from drover_local._timers import Timers
 from drover_local._tree import Processes, resident_bytes
 
 # Only while a job with a memory limit runs. A faster burst is not seen.
 POLL_S: Final = 0.25
+# A job that was asked to end may have taken no notice; one that is being ended is left alone.
+_STILL_HELD: Final = frozenset({NO_CAUSE, TERMINATE})
 
 
 class Limits:
@@ -42,7 +44,7 @@ class Limits:
         self._watched.pop(job.token, None)
 
     def _overdue(self, job: Job) -> None:
-        if job.is_up and not job.cause:
+        if job.is_up and job.cause in _STILL_HELD:
             self._begin(job, WALL_TIME, job.grace_s)
 
     def _arm(self) -> None:
@@ -52,7 +54,7 @@ class Limits:
 
     def _poll(self) -> None:
         self._polling = False
-        watched = [job for job in self._watched.values() if job.is_up and not job.cause]
+        watched = [job for job in self._watched.values() if job.is_up and job.cause in _STILL_HELD]
         if watched:
             self._processes.refresh()
         for job in watched:

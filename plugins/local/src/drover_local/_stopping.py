@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from drover_local._identity import read_stat
-from drover_local._job import Job
+from drover_local._job import NO_CAUSE, TERMINATE, Job
 from drover_local._ledger import Ledger
 from drover_local._timers import Timers
 from drover_local._tree import Processes, send
@@ -44,10 +44,10 @@ class Stopper:
 
         Args:
             job: It runs; a repeated call never prolongs what an earlier one has set.
-            cause: Why, as the ledger keeps it; the first one stands.
+            cause: Why, as the ledger keeps it; the first one stands, unless it only asked.
             grace_s: Seconds until KILL; 0 for KILL at once, `None` for never.
         """
-        if not job.cause:
+        if job.cause in {NO_CAUSE, TERMINATE}:
             job.cause = cause
             self._ledger.mark(job.index, cause=cause)
         job.stopping = True
