@@ -215,6 +215,38 @@ def test_a_long_row_of_jobs_that_cannot_start_harms_no_agent(up: Bench) -> None:
     assert pid == up.status()["pid"]
 
 
+def test_where_no_process_can_be_made_jobs_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit that is reached for a moment failed within that moment all jobs that waited."""
+    spawn, failures = os.posix_spawn, [BlockingIOError(errno.EAGAIN, "try again")] * 2
+
+    def make(*words: Any, **more: Any) -> int:
+        if failures:
+            raise failures.pop()
+        return spawn(*words, **more)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "posix_spawn", make)
+    home = os.open(tmp_path, os.O_RDONLY)
+    ledger = Ledger(os.fsencode(tmp_path / "ledger"))
+    runner = Runner(ledger, Spawner(home, str(tmp_path)), Timers(), lambda _job: None)
+    what = {"argv": ("true",), "cwd": str(tmp_path), "stdout": f"{tmp_path}/o/out"}
+    job = Job({"token": "t", "native_id": "n", **what}, 1)
+    job.environment = {b"PATH": os.fsencode(os.environ["PATH"])}
+    runner.prepare(job)
+    runner.queue.add(job)
+    runner.start_due()
+    waits = job.phase, runner.trouble
+    runner._go_on()
+    runner.come_back()
+
+    assert ("queued", "no more processes can be made: try again") == waits
+    assert 0 == os.waitpid(job.pid, 0)[1]
+    os.close(home)
+    ledger.close()
+
+
 @pytest.mark.parametrize(
     "fields", [{"cwd": "/\ud800"}, {"stdin": "\ud800"}, {"variables": {"A": "secret\ud800"}}]
 )

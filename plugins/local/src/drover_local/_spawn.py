@@ -26,7 +26,7 @@ class LaunchError(Exception):
 
 
 class NoRoomError(LaunchError):
-    """The disk has no room for its output: nothing runs now, and it can be tried again."""
+    """No room on the disk for its output, or for another process: it can be tried again."""
 
 
 class Spawner:
@@ -98,6 +98,10 @@ class Spawner:
             raise self._failure(exc, path, what) from None
 
     def _failure(self, exc: OSError, path: str, what: dict[str, Any]) -> LaunchError:
+        if exc.errno == errno.EAGAIN:
+            # fork(2): as many as the user, or the control group, may have. It says nothing of the
+            # command, and all that wait would fail within a moment.
+            return NoRoomError(f"no more processes can be made: {_why(exc)}")
         if exc.errno in _FULL:
             for name in ("stdout", "stderr"):
                 kept = what.get(name, "")
@@ -196,7 +200,7 @@ def explain(exc: OSError, path: str, what: dict[str, Any]) -> str:
         path: The command, as it was to be executed.
         what: The job; the agent is in its working directory.
     """
-    if exc.errno in {errno.EAGAIN, errno.ENOMEM, errno.E2BIG}:
+    if exc.errno in {errno.ENOMEM, errno.E2BIG}:
         return f"command {_show(path)}: {_why(exc)}"
     return (
         _check_input(what.get("stdin", "/dev/null"))
