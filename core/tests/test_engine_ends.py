@@ -182,6 +182,26 @@ def test_a_success_with_its_claim_is_one(bench: Bench) -> None:
     assert State.SUCCEEDED is job.state, bench.story()
 
 
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_claim_that_cannot_be_read_is_waited_for(bench: Bench, heals: bool) -> None:
+    """The engine died of it, and whoever started the next one saw that die as well."""
+    bench.capable(settle_s=30.0, claim=Claim.DIRECTORY, missing_grace_s=60.0)
+    job = bench.placed(Phase.RUNNING)
+    folder = bench.home / "jobs" / job.id / "1"
+    folder.mkdir(parents=True)
+    claims.take(folder, claims.Owner(native_id=job.native_id))
+    claim = (folder / "claim.0").rename(folder / "kept")
+    (folder / "claim.0").symlink_to("claim.0")
+    told(bench, job, Source.QUEUE, 0)
+    bench.advance(60)
+    assert State.COMPLETING is job.state, bench.story()
+    if heals:
+        claim.rename(folder / "claim.0")
+    bench.advance(60)
+
+    assert (State.SUCCEEDED if heals else State.LOST) is job.state, bench.story()
+
+
 def test_the_settle_time_stands_still_while_queries_fail(bench: Bench) -> None:
     """The second channel cannot speak through a line that is down."""
     bench.capable(settle_s=10.0)

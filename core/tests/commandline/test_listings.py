@@ -1,5 +1,6 @@
 """A listing, asked for one job after the other; and word that wrappers leave."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,26 @@ def test_word_that_cannot_be_told_is_kept(tmp_path: Path) -> None:
         reader.look()
 
     assert ["a.1"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_what_could_not_be_told_once_is_told_later(tmp_path: Path, eventually: Any) -> None:
+    """Nobody listened any more, and ends were known when the queue was asked."""
+    heard = threading.Event()
+    failures = [OSError("the file server is away")]
+
+    def tell(_tokens: object) -> None:
+        if failures:
+            raise failures.pop()
+        heard.set()
+
+    reader = NewsReader(tmp_path, tell)
+    (tmp_path / "a.1").touch()
+    os.utime(tmp_path, (1.0, 1.0))
+    reader.start()
+    reader.want(True)
+
+    eventually(heard.is_set, "word")
+    reader.stop()
 
 
 def test_it_looks_while_there_is_something_to_wait_for(tmp_path: Path, eventually: Any) -> None:

@@ -1,15 +1,17 @@
 """One look at the attempts of a backend: what is made of the queue and of what wrappers left."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from attrs import evolve
 
-from drover.commandline import Known, Left, Owner, Recalled, Row, Talk, claims, write_json
-from drover.commandline.looking import Look, Memory
-from drover.models import EndReport, Observation, Phase, Source
-from drover.testing import SystemClock
+from drover.commandline import Known, Left, Owner, Recalled, Row, Talk, claims, wrapper, write_json
+from drover.commandline.looking import UNREAD_S, Look, Memory, end_by_record
+from drover.models import EndReport, Observation, Phase, Reason, Source, Started
+from drover.testing import FakeClock, SystemClock
 
 OWNER = Owner(native_id="7")
 ENDED = EndReport(source=Source.QUEUE, at=5.0, native_id="7")
@@ -124,3 +126,46 @@ def test_an_end_of_which_more_will_be_known_is_not_told_yet(tmp_path: Path) -> N
     (row,) = look(Scripted(ROW, recalled=Recalled(not_yet=frozenset({"7"}))), tmp_path)
 
     assert (Phase.UNKNOWN, None) == (row.phase, row.end)
+
+
+def test_a_folder_that_cannot_be_read_harms_its_job_alone(tmp_path: Path) -> None:
+    """One damaged file made every look at the queue fail, for all jobs and for ever."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        folder.mkdir()
+    (bad / "claim.0").symlink_to("claim.0")
+    claims.take(good, OWNER)
+    entries = [
+        Known(token=name, folder=tmp_path / name, key="key", index=0, size=1, label="",
+              native_id=native_id, submission=native_id)
+        for name, native_id in (("bad", "6"), ("good", "7"))
+    ]  # fmt: skip
+    context: Any = Context()
+    for phase in (Phase.RUNNING, Phase.ENDED):
+        rows = [
+            evolve(
+                ROW, native_id=native_id, phase=phase, end=ENDED if phase is Phase.ENDED else None
+            )
+            for native_id in "67"
+        ]
+        speech: Any = Scripted(*rows)
+        told, complete = Look(context, speech, entries, Memory()).rows()
+
+        assert complete
+        assert [("bad", Phase.UNKNOWN), ("good", phase)] == [(row.token, row.phase) for row in told]
+
+
+def test_what_is_nowhere_and_never_can_be_read_is_missing_in_the_end(tmp_path: Path) -> None:
+    """Its user would wait for ever, and a cancel find nothing to cancel."""
+    (tmp_path / "claim.0").symlink_to("claim.0")
+    known = Known(token="t", folder=tmp_path, key="key", index=0, size=1, label="", native_id="7")
+    context: Any = Context()
+    context.clock = FakeClock()
+    speech: Any = Scripted()
+    memory = Memory()
+    seen: list[int] = []
+    for _ in range(2):
+        seen.append(len(Look(context, speech, [known], memory).rows()[0]))
+        context.clock.advance(UNREAD_S)
+
+    assert [1, 0] == seen

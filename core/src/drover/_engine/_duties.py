@@ -141,7 +141,13 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     runtime = this.runtime_of(job)
     if runtime is not None and runtime.failures:
         return False  # The settle time runs only while queries succeed.
-    claimed = this.is_claimed(job)
+    claimed: bool | None = None
+    try:
+        claimed = this.is_claimed(job)
+    except OSError:
+        patience_s = runtime.capabilities.missing_grace_s if runtime is not None else 0.0
+        if this.now < (job.settle_at or 0.0) + patience_s:
+            return False  # A file server may be away. After that nobody can tell.
     outcome = machine.judge(job, job.reports, settled=True, claimed=claimed)
     assert outcome is not None
     if _waited_in_vain(job, outcome):

@@ -1,6 +1,5 @@
 """Make a backend of what is known about a batch system's commands."""
 
-import contextlib
 import logging
 import shlex
 import sys
@@ -14,7 +13,7 @@ from drover.commandline.batches import Batches
 from drover.commandline.claims import Owner
 from drover.commandline.files import write_json
 from drover.commandline.listings import Listing
-from drover.commandline.looking import Look, Memory, end_by_record
+from drover.commandline.looking import Look, Memory, end_by_record, unreadable
 from drover.commandline.news import NewsReader
 from drover.commandline.places import Place
 from drover.commandline.scheduler import Known, Scheduler, Submission
@@ -154,14 +153,11 @@ class CommandLineBackend:
     def drover_observe(self, attempts: Sequence[Attempt]) -> Observed:
         """Look at all attempts with one listing, then ask for those that left it."""
         self._news.want(bool(attempts))
-        look = Look(
-            self.context,
-            self.scheduler,
-            self._known(attempts),
-            self._memory,
-        )
+        known = self._known(attempts)
+        look = Look(self.context, self.scheduler, known, self._memory)
         self.places.let_go()
         rows, complete = look.rows()
+        rows += self._in_doubt(attempts, known)
         self._memory.keep_only({attempt.token for attempt in attempts})
         return Observed(observations=tuple(rows), complete=complete, rest_s=look.listing_s * REST)
 
@@ -203,7 +199,7 @@ class CommandLineBackend:
             if path.is_dir():
                 _clear(path)
             # It stays where claims do, or other attempts.
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 path.parent.rmdir()
         return True
 
@@ -227,6 +223,19 @@ class CommandLineBackend:
             self._known_at(attempt, place, attempt.native_id)
             for attempt, place in pairs
             if place is not None and attempt.native_id is not None
+        ]
+
+    def _in_doubt(self, attempts: Sequence[Attempt], known: Sequence[Known]) -> list[Observation]:
+        """Tell of attempts that may be in a list which cannot be read: they are not missing."""
+        if not self.places.in_doubt:
+            return []
+        told = {entry.token for entry in known}
+        at = self.context.clock.time()
+        why = "the list that it was handed over with"
+        return [
+            unreadable(attempt.token, attempt.native_id, at, why)
+            for attempt in attempts
+            if attempt.token not in told
         ]
 
     def _known_at(self, attempt: Attempt, place: Place, native_id: str) -> Known:
@@ -336,7 +345,7 @@ class CommandLineBackend:
                 message="it is not there",
             )
             for order in orders
-            if order.attempt.token not in known
+            if order.attempt.token not in known and not self.places.in_doubt
         ]
         mine = [order for order in orders if order.attempt.token in known]
         return late + list(converse(self.context, self.scheduler.control(mine, known)))
@@ -359,7 +368,9 @@ class CommandLineBackend:
         at = self.context.clock.time()
         seen: list[Observation] = []
         for token, place in self.places.find(tokens).items():
-            seen += end_by_record(place.folder, token, at)
+            # One that cannot be read is looked at with the queue.
+            with suppress(OSError):
+                seen += end_by_record(place.folder, token, at)
         if seen:
             self.context.report(seen)
 
@@ -387,7 +398,10 @@ class CommandLineBackend:
 
 def _owner(folder: Path) -> str | None:
     """Give the native id that has begun, or came to begin, the attempt."""
-    starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
+    starts: list[Owner] = []
+    # One that cannot be read may be found by other ways.
+    with suppress(OSError):
+        starts = [entry.owner for entry in claims.read(folder) if entry.owner is not None]
     return starts[-1].native_id if starts else None
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve, field, frozen
 
@@ -14,6 +15,11 @@ from drover.commandline.scheduler import Known, Left, Row, Scheduler
 from drover.commandline.talking import converse
 from drover.hookspecs import Context
 from drover.models import EndReport, Observation, Phase, Reason, Source, Started
+
+
+UNREAD_S: Final = 3600.0
+"""How long an attempt that is not listed counts as there while its files cannot be read: what is
+so after that, nobody will ever read."""
 
 
 @frozen(kw_only=True)
@@ -68,26 +74,27 @@ class Look:
         now = self._context.clock.monotonic()
         for known in self._known:
             row = listing.find(known)
-            if row is not None and row.phase is not Phase.ENDED and not row.is_leaving:
-                self._memory.left_since.pop(known.token, None)
-                row = self._as_begun(known, self._as_counted(known, row))
-                seen.append(observation(known, row, self._at))
-                continue
-            told = end_by_record(known.folder, known.token, self._at)
-            if row is not None and row.is_leaving:
-                seen += [*told, observation(known, self._as_begun(known, row), self._at)]
-                continue
-            ends[known.token] = told
-            since = self._memory.left_since.setdefault(known.token, now)
-            left.append(
-                Left(
-                    known=known,
-                    row=row,
-                    has_begun=bool(told) or _has_begun(known),
-                    has_record=_tells_of(told, known, row),
-                    waited_s=now - since,
+            try:
+                if row is not None and (row.phase is not Phase.ENDED or row.is_leaving):
+                    seen += self._listed(known, row)
+                    continue
+                since = self._memory.left_since.get(known.token)
+                if since is None:
+                    since = self._memory.left_since[known.token] = now
+                told = ends[known.token] = end_by_record(known.folder, known.token, self._at)
+                left.append(
+                    Left(
+                        known=known,
+                        row=row,
+                        has_begun=bool(told) or _has_begun(known),
+                        has_record=_tells_of(told, known, row),
+                        waited_s=now - since,
+                    )
                 )
-            )
+            except OSError as error:
+                since = self._memory.left_since.setdefault(known.token, now)
+                if row is not None or now - since < UNREAD_S:
+                    seen.append(unreadable(known.token, known.native_id, self._at, str(error)))
         if not left:
             return seen, True
         recalled = converse(self._context, self._scheduler.recall(left))
@@ -96,8 +103,20 @@ class Look:
             known = entry.known
             row = remembered.find(known) or entry.row
             is_final = known.native_id not in recalled.not_yet
-            seen += self._ended(known, row, ends[known.token], is_final=is_final)
+            try:
+                seen += self._ended(known, row, ends[known.token], is_final=is_final)
+            except OSError as error:
+                seen.append(unreadable(known.token, known.native_id, self._at, str(error)))
         return seen, recalled.complete
+
+    def _listed(self, known: Known, row: Row) -> list[Observation]:
+        """Tell of a job that has not left the queue."""
+        if row.is_leaving:
+            told = end_by_record(known.folder, known.token, self._at)
+            return [*told, observation(known, self._as_begun(known, row), self._at)]
+        self._memory.left_since.pop(known.token, None)
+        row = self._as_begun(known, self._as_counted(known, row))
+        return [observation(known, row, self._at)]
 
     @staticmethod
     def _as_counted(known: Known, row: Row) -> Row:
@@ -186,6 +205,21 @@ def observation(known: Known, row: Row, at: float) -> Observation:
         hold=row.hold,
         suspended_by=row.suspended_by,
         end=row.end if row.phase is Phase.ENDED else None,
+    )
+
+
+def unreadable(token: str, native_id: str | None, at: float, why: str) -> Observation:
+    """Tell that nobody can say anything of an attempt now: what lies on the disk decides.
+
+    It harms that one alone. It is neither called running, which its claim has to say, nor missing.
+    """
+    return Observation(
+        token=token,
+        phase=Phase.UNKNOWN,
+        source=Source.QUEUE,
+        at=at,
+        native_id=native_id,
+        native_state=f"its files cannot be read: {why}",
     )
 
 

@@ -1,11 +1,14 @@
 """Word that wrappers leave: it lets ends be seen without asking the scheduler more often."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+_log: Final = logging.getLogger(__name__)
 _YOUNG_NS: Final = 10**9
 """More than a tick of any clock that file systems go by."""
 _LOOK_S: Final = 0.5
@@ -48,7 +51,10 @@ class NewsReader:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wanted.wait()
-            self.look()
+            try:
+                self.look()
+            except OSError as exc:
+                _log.warning("word that wrappers left is not heard: %s", exc)
             self._stop.wait(_LOOK_S)
 
     def look(self) -> None:
@@ -63,9 +69,11 @@ class NewsReader:
         # What comes while the names are read changes the time again, unless it comes in the same
         # tick of the clock: a time that is young is not trusted.
         is_old = time.time_ns() - changed_ns > _YOUNG_NS
-        self._seen_ns = changed_ns if is_old else -1
-        if not names:
-            return
-        self._tell(sorted({name.rpartition(".")[0] for name in names}))
+        if names:
+            self._seen_ns = -1
+            self._tell(sorted({name.rpartition(".")[0] for name in names}))
         for name in names:
-            (self._folder / name).unlink(missing_ok=True)
+            # What stays is told once more.
+            with suppress(OSError):
+                (self._folder / name).unlink()
+        self._seen_ns = changed_ns if is_old else -1

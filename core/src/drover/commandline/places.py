@@ -72,6 +72,13 @@ class Places:
         """Whether the arrays of earlier engines are known."""
         self._asked: set[str] = set()
         """Keys that were added or asked about since `let_go` was last called."""
+        self._unread: set[str] = set()
+        """Keys of lists that are there and could not be read when that was last tried."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Tell whether an attempt that is not found may all the same be in a list."""
+        return bool(self._unread)
 
     def add(self, key: str, label: str, members: Sequence[tuple[str, str]]) -> None:
         """Take in a submission: tokens and folders of its members, in their order."""
@@ -135,6 +142,8 @@ class Places:
 
     def _load(self, tokens: Sequence[str]) -> None:
         """Read the lists that these tokens are in."""
+        for key in sorted(self._unread):
+            self._read(key)
         for token in tokens:
             if token not in self._places and token not in self._left:
                 self._read(token)
@@ -148,22 +157,32 @@ class Places:
 
     def _read_arrays(self) -> None:
         """Learn who is in the arrays that earlier engines have written."""
-        self._has_read = True
-        for path in self._folder.glob(f"*{LIST}"):
-            key = path.name.removesuffix(LIST)
+        names: list[str] = []
+        with suppress(FileNotFoundError):
+            names = [path.name for path in self._folder.iterdir()]
+        for key in [name.removesuffix(LIST) for name in names if name.endswith(LIST)]:
             if key in self._left or key in self._arrays:
                 continue
-            _, members = _members(path)
+            try:
+                _, members = _members(self._folder / f"{key}{LIST}")
+            except OSError:
+                self._unread.add(key)
+                continue
             if len(members) > 1:
                 self._arrays[key] = array("q", (hash(token) for token, _ in members))
+        self._has_read = True
 
     def _read(self, key: str) -> None:
         """Read a list, if there is one of this name."""
         path = self._folder / f"{key}{LIST}"
-        label, members = _members(path)
+        self._unread.discard(key)
         try:
+            label, members = _members(path)
             struck = _struck(path)
-        except (OSError, ValueError):
+        except ValueError:
+            return
+        except OSError:
+            self._unread.add(key)
             return
         if not members:
             return
@@ -175,13 +194,17 @@ class Places:
 
 
 def _members(path: Path) -> tuple[str, list[tuple[str, str]]]:
-    """Read the head of a list; a damaged one says nothing, and its jobs are in none."""
+    """Read the head of a list; a damaged one says nothing, and its jobs are in none.
+
+    Raises:
+        OSError: It is there, or may be, and cannot be read now.
+    """
     try:
         with path.open("rb") as file:
             head: Any = json.loads(file.readline())
         rows: list[tuple[Any, Any]] = head["members"]
         return str(head.get("label", "")), [(str(token), _path(folder)) for token, folder in rows]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return "", []
 
 
