@@ -43,6 +43,34 @@ class Scripted:
         return self.recalled
 
 
+class FileServer:
+    """What a client of NFS does: it believes for a minute that what was not there is not there.
+
+    Save in a folder that is opened: then it asks.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.missing: set[str] = set()
+        self._open = os.open
+        patch.setattr(wrapper, "open", self.read, raising=False)
+        patch.setattr(os, "open", self.open)
+
+    def read(self, path: str, mode: str = "r") -> Any:
+        if path in self.missing:
+            raise FileNotFoundError(2, "remembered", path)
+        try:
+            return Path(path).open(mode)
+        except FileNotFoundError:
+            self.missing.add(path)
+            raise
+
+    def open(self, path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        handle = self._open(path, flags, *rest, **more)
+        if flags & os.O_DIRECTORY:
+            self.missing = {one for one in self.missing if Path(one).parent != path}
+        return handle
+
+
 def look(scheduler: Scripted, folder: Path, **fields: Any) -> list[Observation]:
     """Look at one attempt."""
     known = Known(token="tok-1", folder=folder, key="key", index=0, size=1, label="", native_id="7")
@@ -52,9 +80,9 @@ def look(scheduler: Scripted, folder: Path, **fields: Any) -> list[Observation]:
     return Look(context, speech, [known], Memory()).rows()[0]
 
 
-def record(folder: Path, owner: Owner, **fields: Any) -> None:
-    """Leave a claim and an exit record, as a wrapper does."""
-    entry = claims.take(folder, owner, requeue=True).entry
+def record(folder: Path, owner: Owner, entry: claims.Entry | None = None, **fields: Any) -> None:
+    """Leave a claim, if there is none yet, and an exit record, as a wrapper does."""
+    entry = entry or claims.take(folder, owner, requeue=True).entry
     assert entry is not None
     content: Mapping[str, Any] = {
         "version": 1, "token": "tok-1", "claim": entry.index, "nonce": entry.nonce, "host": "here",
@@ -126,6 +154,22 @@ def test_an_end_of_which_more_will_be_known_is_not_told_yet(tmp_path: Path) -> N
     (row,) = look(Scripted(ROW, recalled=Recalled(not_yet=frozenset({"7"}))), tmp_path)
 
     assert (Phase.UNKNOWN, None) == (row.phase, row.end)
+
+
+def test_what_was_missing_a_moment_ago_is_looked_for_at_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record that was asked for too early was not seen until long after the end was decided."""
+    entry = claims.take(tmp_path, OWNER).entry
+    FileServer(monkeypatch)
+    assert [] == end_by_record(tmp_path, "tok-1", 1.0)
+    record(tmp_path, OWNER, entry, exit_code=137)
+    assert [] == end_by_record(tmp_path, "tok-1", 1.0)
+
+    scheduler = Scripted(ROW)
+    rows = look(scheduler, tmp_path)
+    assert [True] == [entry.has_record for entry in scheduler.left]
+    assert [137, None] == [row.end.exit_code for row in rows if row.end]
 
 
 def test_a_folder_that_cannot_be_read_harms_its_job_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from drover.commandline import claims
 from drover.commandline.batches import Batches
 from drover.commandline.claims import Owner
-from drover.commandline.files import write_json
+from drover.commandline.files import see_afresh, write_json
 from drover.commandline.listings import Listing
 from drover.commandline.looking import Look, Memory, end_by_record, unreadable
 from drover.commandline.news import NewsReader
@@ -368,6 +368,7 @@ class CommandLineBackend:
         at = self.context.clock.time()
         seen: list[Observation] = []
         for token, place in self.places.find(tokens).items():
+            see_afresh(place.folder)
             # One that cannot be read is looked at with the queue.
             with suppress(OSError):
                 seen += end_by_record(place.folder, token, at)

@@ -1,6 +1,8 @@
 """Small JSON files that are whole or absent, private to the user."""
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,20 @@ def write_json(
         OSError: It could not be written; nothing was changed.
     """
     wrapper.write_whole(str(folder), name, content, durable)
+
+
+def see_afresh(folder: Path) -> None:
+    """Have a folder of an attempt seen as it is now, and not as it was a minute ago.
+
+    A client of NFS remembers for so long that a name is not there. Who opens a folder makes it
+    ask when that was changed last, and then for the names. The folders above count as well: the
+    node makes those of an array's elements.
+
+    Source: nfs(5), "lookupcache" and "acdirmax"; nfs_lookup_verify_inode in fs/nfs/dir.c.
+    """
+    for each in (folder.parent.parent, folder.parent, folder):
+        with suppress(OSError):
+            os.close(os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 def read_json(path: Path) -> dict[str, Any]:

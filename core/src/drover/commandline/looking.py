@@ -9,6 +9,7 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from drover.commandline import claims
+from drover.commandline.files import see_afresh
 from drover.commandline.listings import Listing
 from drover.commandline.records import read_exit_record, read_start_record, read_unrun_records
 from drover.commandline.scheduler import Known, Left, Row, Scheduler
@@ -80,6 +81,8 @@ class Look:
                     continue
                 since = self._memory.left_since.get(known.token)
                 if since is None:
+                    # What follows is concluded from what is not there.
+                    see_afresh(known.folder)
                     since = self._memory.left_since[known.token] = now
                 told = ends[known.token] = end_by_record(known.folder, known.token, self._at)
                 left.append(
