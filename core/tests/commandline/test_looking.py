@@ -213,3 +213,18 @@ def test_what_is_nowhere_and_never_can_be_read_is_missing_in_the_end(tmp_path: P
         context.clock.advance(UNREAD_S)
 
     assert [1, 0] == seen
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_the_code_of_a_wrapper_that_ran_nothing_is_no_commands(
+    tmp_path: Path, claimed: bool
+) -> None:
+    """A claim that is in doubt may stand all the same, and the command was told to have run."""
+    if claimed:
+        claims.take(tmp_path, OWNER)
+    end = evolve(ENDED, exit_code=wrapper.UNRUN_EXIT)
+    (row,) = look(Scripted(evolve(ROW, end=end)), tmp_path)
+
+    assert row.end is not None
+    assert (Reason.LAUNCH_FAILED, None) == (row.end.reason, row.end.exit_code)
+    assert (Started.UNKNOWN if claimed else Started.NO) is row.end.started

@@ -14,6 +14,7 @@ from drover.commandline.listings import Listing
 from drover.commandline.records import read_exit_record, read_start_record, read_unrun_records
 from drover.commandline.scheduler import Known, Left, Row, Scheduler
 from drover.commandline.talking import converse
+from drover.commandline.wrapper import UNRUN_EXIT
 from drover.hookspecs import Context
 from drover.models import EndReport, Observation, Phase, Reason, Source, Started
 
@@ -167,6 +168,16 @@ class Look:
             note = observation(known, evolve(row, phase=Phase.UNKNOWN, end=None), self._at)
             return [*told, note]
         end = evolve(row.end, started=self._started(known, row.end))
+        if end.exit_code == UNRUN_EXIT:
+            # No command's own: those are masked. Its claim may stand, if that was in doubt.
+            never = end.started is Started.NO
+            end = evolve(
+                end,
+                exit_code=None,
+                reason=Reason.LAUNCH_FAILED,
+                started=Started.NO if never else Started.UNKNOWN,
+                message="its wrapper ran nothing, and could not leave word why",
+            )
         return [*told, observation(known, evolve(row, end=end), self._at)]
 
     @staticmethod
