@@ -505,6 +505,18 @@ def test_what_is_forgotten_leaves_nothing(bench: Bench) -> None:
     )
 
 
+def test_what_cannot_be_deleted_keeps_nothing_else(bench: Bench) -> None:
+    """What others had left stayed for ever, and nobody knew of it any more."""
+    attempts = place(bench, bench.attempt(0), bench.attempt(1))
+    for native_id in ("1.0", "1.1"):
+        bench.world.execute(native_id)
+    (bench.folder(attempts[0]) / "in-use").mkdir()
+
+    assert bench.backend.drover_forget(attempts)
+    assert bench.folder(attempts[0]).exists()
+    assert not bench.folder(attempts[1]).parent.exists()
+
+
 def test_the_claims_of_a_closed_attempt_are_spared(bench: Bench) -> None:
     """A copy of the job may still come, and must find them."""
     (attempt,) = place(bench, bench.attempt())

@@ -196,8 +196,12 @@ class CommandLineBackend:
         self.places.forget([attempt.token for attempt in attempts])
         for attempt in attempts:
             path = attempt_path(self.context.home, attempt.job_id, attempt.number)
-            if path.is_dir():
-                _clear(path)
+            try:
+                if path.is_dir():
+                    _clear(path)
+            except OSError as exc:
+                # On NFS a file that somebody reads stays, under another name.
+                _log.warning("%s was not deleted whole: %s", path, exc)
             # It stays where claims do, or other attempts.
             with suppress(OSError):
                 path.parent.rmdir()
