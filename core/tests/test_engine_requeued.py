@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from drover._engine import _duties
 from drover.commandline import Owner, claims
 from drover.models import Claim, Phase, Source, Verb, Verdict
 from drover.states import State
@@ -60,6 +61,38 @@ def test_the_same_by_the_settle_time(site: Bench) -> None:
 
     assert (State.FAILED, 3) == (job.state, job.outcome.exit_code)
     assert not start(site, job, 1).won
+
+
+def test_a_run_that_leaves_its_nodes_is_waited_for(site: Bench) -> None:
+    """A preempted job was FAILED where cleaning up takes longer than the settle time."""
+    job = site.placed(Phase.RUNNING, requeue=True)
+    assert start(site, job, 0).won
+    end = site.world.end(job.record.token, 3, source=Source.EXIT_RECORD)
+    site.world.see(job.record.token, Phase.RUNNING, source=Source.QUEUE, end=None)
+    site.contexts[-1].report([end])
+    site.advance(site.world.capabilities.settle_s + 60)
+    assert State.COMPLETING is job.state, site.story()
+    site.world.see(job.record.token, Phase.QUEUED, restart=1, end=None)
+    site.advance(5)
+    assert (State.QUEUED, 1) == (job.state, job.record.restart)
+
+
+@pytest.mark.parametrize("why", ["cancelled", "stuck"])
+def test_a_run_that_never_leaves_is_not_waited_for(
+    site: Bench, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """Its end stands in its record, and nobody wants it to be run again."""
+    monkeypatch.setattr(_duties, "LEAVING_S", 100.0 if why == "stuck" else 1000.0)
+    job = site.placed(Phase.RUNNING, requeue=True)
+    assert start(site, job, 0).won
+    end = site.world.end(job.record.token, 3, source=Source.EXIT_RECORD)
+    site.world.see(job.record.token, Phase.RUNNING, source=Source.QUEUE, end=None)
+    site.contexts[-1].report([end])
+    if why == "cancelled":
+        site.ask(job, Verb.CANCEL)
+    site.advance(site.world.capabilities.settle_s + (100 if why == "stuck" else 0) + 60)
+
+    assert (True, 3) == (job.state.ends_wait, job.outcome and job.outcome.exit_code), site.story()
 
 
 def test_without_requeue_no_claim_is_needed(site: Bench) -> None:

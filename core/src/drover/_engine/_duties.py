@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from drover import events as e
 from drover import instructions as i
 from drover import machine
+from drover._engine._runtime import Runtime
 from drover.commandline import claims
 from drover.models import (
     ENGINE,
@@ -25,6 +26,8 @@ from drover.states import State
 if TYPE_CHECKING:
     from drover._engine._engine import Engine
 
+LEAVING_S: Final = 3600.0
+"""A node that is not cleaned up by then needs somebody who looks at it."""
 MOST_STEPS: Final = 50
 """Facts in a row about one job in one round. More is a loop of ours."""
 
@@ -141,6 +144,8 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     runtime = this.runtime_of(job)
     if runtime is not None and runtime.failures:
         return False  # The settle time runs only while queries succeed.
+    if runtime is not None and _may_come_again(this, runtime, job):
+        return False
     claimed: bool | None = None
     try:
         claimed = this.is_claimed(job)
@@ -158,6 +163,20 @@ def _decide_end(this: "Engine", job: JobRecord, _order: i.DecideEnd) -> bool:
     at = max((report.at for report in job.reports), default=this.now)
     this.desk.tell(job.n, machine.end_of(job, outcome, at))
     return True
+
+
+def _may_come_again(this: "Engine", runtime: Runtime, job: JobRecord) -> bool:
+    """Tell whether a scheduler that may run a job again is not done with the run that has ended.
+
+    What is preempted leaves its nodes for as long as they are cleaned up, and waits to be run
+    again only then.
+    """
+    return (
+        job.spec.requeue
+        and job.token in runtime.in_queue
+        and not any(request.verb.ends_job for request in job.pending)
+        and this.now < (job.settle_at or 0.0) + LEAVING_S
+    )
 
 
 def may_end(this: "Engine", job: JobRecord, restart: int) -> bool:

@@ -66,6 +66,8 @@ class Runtime:
         """When to try once more to settle a token, on the monotonic clock."""
         self._unfound: Final[set[str]] = set()
         """Tokens that the last search for them was answered about."""
+        self.in_queue: frozenset[str] = frozenset()
+        """Tokens that were in the queue, and had not ended by its word, at the last good look."""
         self.missing_since: Final[dict[str, float]] = {}
         """Tokens absent from good answers, since when on the monotonic clock."""
         self._refill_at = 0.0

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from drover._engine._engine import Engine
 
 _log: Final = logging.getLogger(__name__)
+_NOT_ENDED: Final = frozenset({Phase.QUEUED, Phase.RUNNING, Phase.SUSPENDED})
 _WATCHED: Final = frozenset(
     {State.QUEUED, State.RUNNING, State.SUSPENDED, State.COMPLETING, State.SLEEPING}
 )
@@ -81,6 +82,11 @@ class Watching:
             runtime.failures, runtime.error = 0, ""
             runtime.looked_at = self._engine.tick
             runtime.rest_s = answer.rest_s
+            runtime.in_queue = frozenset(
+                seen.token
+                for seen in answer.observations
+                if seen.source is Source.QUEUE and seen.phase in _NOT_ENDED
+            )
             changed = self.take_in(runtime, answer.observations)
             if answer.complete:
                 self._absent(runtime, before, answer.observations)
