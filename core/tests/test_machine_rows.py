@@ -344,6 +344,19 @@ def test_of_one_instant_the_stop_counts() -> None:
     assert [] == names(events_of(running, older, settle_s=10.0))
 
 
+@pytest.mark.parametrize(("before", "pause_s"), [(0, None), (1, 2.0), (5, 32.0), (5000, 512.0)])
+def test_what_is_never_run_is_handed_over_more_and_more_rarely(
+    before: int, pause_s: float | None
+) -> None:
+    """A folder without hard links let every job come back at once: for ever, every two seconds."""
+    row = seen(Phase.UNRUN, native_state="the claim is in doubt")
+    (fact,) = events_of(job(uncounted=before), row, settle_s=10.0)
+
+    assert isinstance(fact, e.Withdrawn)
+    assert fact.ready_at == (None if pause_s is None else NOW + pause_s)
+    assert fact.why.endswith(": the claim is in doubt")
+
+
 @pytest.mark.parametrize("state", [State.QUEUED, State.RUNNING])
 def test_a_restart_that_did_not_run_is_no_attempt_that_never_ran(state: State) -> None:
     """Withdrawn, it would be tried again without being counted, though it ran once."""
