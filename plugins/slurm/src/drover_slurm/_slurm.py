@@ -1,6 +1,6 @@
 """Slurm as a scheduler that is spoken to by its commands."""
 
-import getpass
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -73,7 +73,8 @@ class Slurm:
     def __init__(self, name: str, config: SlurmConfig) -> None:
         self._name = name
         self._config = config
-        self._user = getpass.getuser()
+        # By number: LOGNAME may name somebody else, and there may be no name at all.
+        self._user = str(os.geteuid())
         self._limit = _MOST_ELEMENTS
         self._no_accounts_until = 0.0
         self._capacity: _capacity.Capacity | None = None

@@ -1,5 +1,6 @@
 """Whole talks: start, submit, list, recall, search, control."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def test_an_array_is_as_large_as_the_cluster_takes(size: str, most: int) -> None
     play(one.start(), Reply(SITE["config"].stdout.replace("10001", size)))
 
     assert most == one.most_elements
+
+
+def test_ones_own_jobs_are_asked_for_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `su` LOGNAME may be another's: none of one's own is in his list, and all were LOST."""
+    monkeypatch.setenv("LOGNAME", "nobody")
+    _, asked = play(slurm().queue([]), Reply())
+
+    assert str(os.geteuid()) == asked[0].argv[asked[0].argv.index("-u") + 1]
 
 
 @pytest.mark.parametrize(
