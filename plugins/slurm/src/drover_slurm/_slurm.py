@@ -1,6 +1,7 @@
 """Slurm as a scheduler that is spoken to by its commands."""
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -36,6 +37,9 @@ from drover_slurm._plan import LAUNCHERS, make_plan
 
 _MOST_ELEMENTS: Final = 1000
 """In one array: an engine's batch, and the smallest limit that sites set."""
+_PARAMETERS: Final = "SchedulerParameters"
+_FEWER_TASKS: Final = re.compile(r"\bmax_array_tasks=(\d+)", re.IGNORECASE)
+"""Source: slurm.conf(5): so many elements in one array, where the largest index may be greater."""
 _ACCOUNTS_LATE_S: Final = 5.0
 """How long accounting may lag behind the queue before the queue's own word is taken."""
 _ASK_AGAIN_S: Final = 600.0
@@ -117,10 +121,10 @@ class Slurm:
         config = _doctor.read_config(reply)
         shared = () if config.get("ProctrackType") == _CGROUPS else _control.SHARED
         self.settings = evolve(self.settings, shared_signals=shared)
-        size = config.get("MaxArraySize", "")
-        if size.isdecimal():
-            # The largest index is one less, and ours begin with 0.
-            self._limit = max(1, min(_MOST_ELEMENTS, int(size)))
+        # The largest index is one less than MaxArraySize, and ours begin with 0.
+        sizes = [config.get("MaxArraySize", ""), *_FEWER_TASKS.findall(config.get(_PARAMETERS, ""))]
+        limits = [int(size) for size in sizes if size.isdecimal()]
+        self._limit = max(1, min([_MOST_ELEMENTS, *limits]))
 
     def plan(self, spec: JobSpec, script: bytes) -> Plan:
         """Judge a specification."""

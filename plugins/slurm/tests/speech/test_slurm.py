@@ -47,6 +47,19 @@ def test_an_array_is_as_large_as_the_cluster_takes(size: str, most: int) -> None
     assert most == one.most_elements
 
 
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [("max_array_tasks=100", 100), ("defer,Max_Array_Tasks=5,bf_x=7", 5), ("bf_y=3", 1000)],
+)
+def test_an_array_has_as_many_elements_as_the_cluster_takes(words: str, most: int) -> None:
+    """A site may allow great indices in small arrays; a greater array is refused for good."""
+    one = slurm()
+
+    play(one.start(), Reply(SITE["config"].stdout.replace("batch_sched_delay=0", words)))
+
+    assert most == one.most_elements
+
+
 def test_ones_own_jobs_are_asked_for_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `su` LOGNAME may be another's: none of one's own is in his list, and all were LOST."""
     monkeypatch.setenv("LOGNAME", "nobody")
