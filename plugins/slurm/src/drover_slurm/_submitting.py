@@ -12,7 +12,7 @@ from drover.hookspecs import Completed
 from drover.models import Answer, JobSpec
 
 NAME_LENGTH: Final = 200
-"""Accounting keeps 255 characters of a name: this much of the label, then `@` and the key."""
+"""Accounting keeps 255 bytes of a name: this much of the label, then `@` and the key."""
 
 _ACCEPTED: Final = re.compile(r"\s*(\d+)(?:;[^;\s]+)?\s*", re.ASCII)
 """Alone on its line: a site's sbatch may print more before and after it."""
@@ -43,7 +43,8 @@ _UNSENT: Final = re.compile(
 def job_name(label: str, key: str) -> str:
     """Name a job at Slurm: what people know it by, and the key by which we find it again."""
     plain = "".join(letter if letter.isprintable() and letter != "|" else "_" for letter in label)
-    return f"{plain.encode('utf-8', 'replace').decode()[:NAME_LENGTH]}@{key}"
+    short = plain.encode("utf-8", "replace")[:NAME_LENGTH].decode("utf-8", "ignore")
+    return f"{short}@{key}"
 
 
 def command(
