@@ -224,6 +224,27 @@ def test_signals_reach_the_command(node: Any, eventually: Any, own_session: bool
     assert node.end().exit_code == 21
 
 
+def test_every_signal_that_can_be_passed_on_is(node: Any, eventually: Any) -> None:
+    """Who is asked for a core dump, or uses signals of his own, is not to lose his wrapper."""
+    script = (
+        "import os, signal, sys\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+        "print('up', flush=True)\n"
+        "while True: print(int(signal.sigwait(signal.valid_signals())), flush=True)\n"
+    )
+    node.write(sys.executable, "-c", script)
+    process = node.start()
+    eventually(lambda: (node.folder / "stdout.0").exists() and node.out() == b"up\n", "the start")
+    for number in sorted(wrapper.FORWARDED):
+        process.send_signal(number)
+        eventually(lambda number=number: b"%d\n" % number in node.out(), f"signal {number}")
+    process.send_signal(wrapper.KILLER)
+
+    assert process.wait(20) == 128 + signal.SIGKILL
+    assert node.end().signal == signal.SIGKILL
+    assert {signal.SIGABRT, signal.SIGRTMIN + 3} <= wrapper.FORWARDED
+
+
 @pytest.mark.parametrize("own_session", [False, True])
 def test_a_cancel_kills_when_its_grace_is_over(
     node: Any, eventually: Any, own_session: bool

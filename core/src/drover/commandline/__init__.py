@@ -41,9 +41,10 @@ from drover.commandline.tasks import (
     wrapper_start,
     write_task,
 )
-from drover.commandline.wrapper import KILLER
+from drover.commandline.wrapper import FORWARDED, KILLER
 
 __all__ = [
+    "FORWARDED",
     "KILLER",
     "WRAPPER",
     "Batch",

@@ -51,12 +51,19 @@ MASKED_EXIT = 98
 """Stands for a command's own exit code that the scheduler would misread."""
 RESERVED = frozenset([99, 100, UNRUN_EXIT])
 """99 makes Grid Engine run the job again, 100 puts it into the error state: sge_conf(5)."""
-FORWARDED = tuple(
-    getattr(signal, name)
-    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-)
 KILLER = int(getattr(signal, "SIGRTMAX", signal.SIGUSR2))
 """Asks the wrapper to kill its command: schedulers that are asked to KILL send TERM first."""
+_FORWARDED = (
+    "SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGABRT",
+    "SIGTRAP", "SIGIO", "SIGPWR", "SIGPROF", "SIGVTALRM", "SIGSYS",
+)  # fmt: skip
+FORWARDED = frozenset(
+    [int(getattr(signal, name)) for name in _FORWARDED if hasattr(signal, name)]
+    + list(range(int(getattr(signal, "SIGRTMIN", KILLER)), KILLER))
+)
+"""What the wrapper passes on. The rest cannot be caught (KILL, STOP), is ignored or stops where
+nobody catches it, or is the wrapper's own: its clock (ALRM), its pipes (PIPE, XFSZ), its faults
+(SEGV, BUS, FPE, ILL)."""
 TICK_S = 5.0
 """Between two looks at the clock while a wall time runs: how a stop of all processes is noticed."""
 GRACE_S = 10.0
@@ -466,7 +473,7 @@ class Runner:
         self._folder = ""
         self.child = 0
         self.early: List[int] = []
-        for number in (*FORWARDED, KILLER):
+        for number in FORWARDED | {KILLER}:
             signal.signal(number, self._forward)
 
     def _forward(self, number: int, _frame: Optional[FrameType]) -> None:
@@ -729,16 +736,6 @@ def new_record(task: Mapping[str, Any], claim: Mapping[str, Any]) -> Json:
     return record
 
 
-def leave_record(folder: str, name: str, record: Mapping[str, Any]) -> None:
-    """Write a record, and try again for a while where a disk is full or a server away."""
-    for delay_s in (*PATIENCE_S, None):
-        try:
-            write_whole(folder, name, record)
-        except OSError as error:
-            say(f"{name} cannot be written: {error}")
-            if delay_s is not None:
-                time.sleep(delay_s)
-        else:
 def say(text: str) -> None:
     """Tell people what went wrong, where there is room for it: the log is on a disk as well.
 
@@ -749,6 +746,16 @@ def say(text: str) -> None:
         os.write(2, f"drover: {text}\n".encode("utf-8", "backslashreplace"))
 
 
+def leave_record(folder: str, name: str, record: Mapping[str, Any]) -> None:
+    """Write a record, and try again for a while where a disk is full or a server away."""
+    for delay_s in (*PATIENCE_S, None):
+        try:
+            write_whole(folder, name, record)
+        except OSError as error:
+            say(f"{name} cannot be written: {error}")
+            if delay_s is not None:
+                time.sleep(delay_s)
+        else:
             return
 
 

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from drover.commandline import KILLER, Command, Known, Row, Talk
+from drover.commandline import FORWARDED, KILLER, Command, Known, Row, Talk
 from drover.errors import UnreachableError
 from drover.hookspecs import Completed
 from drover.models import Order, OrderAnswer, Phase, Verb, Verdict
@@ -14,7 +14,12 @@ MOST_IDS: Final = 1000
 """In one command: far below the limits on a command line."""
 SHARED: Final = (signal.SIGTERM,)
 """It goes to all processes of a job that is to end, where Slurm does not use control groups."""
-_TO_ALL: Final = (signal.SIGSTOP, signal.SIGCONT)
+_TO_ALL: Final = frozenset({
+    signal.SIGSTOP, signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
+    signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH,
+})  # fmt: skip
+"""Whoever does not wait for them is stopped or takes no notice: so does the wrapper, which is
+stopped by STOP alone, as its process group is nobody's job."""
 
 Answers = dict[str, OrderAnswer]
 Target = tuple[str, Sequence[Order]]
@@ -77,6 +82,10 @@ def _at_once(order: Order, row: Row | None) -> OrderAnswer | None:
         return _answer(order, Verdict.TOO_LATE, "Slurm knows no such job any more")
     if verb in (Verb.HOLD, Verb.RELEASE) and row.phase is not Phase.QUEUED:
         return _answer(order, Verdict.REFUSED, "it runs already; suspend it, or cancel it")
+    number = order.request.signal or signal.SIGTERM
+    if verb is Verb.SIGNAL and number not in FORWARDED | _TO_ALL | {signal.SIGKILL}:
+        why = f"the wrapper of a job cannot pass signal {int(number)} on"
+        return _answer(order, Verdict.REFUSED, why)
     if verb is Verb.RETRY:
         return _answer(order, Verdict.REFUSED, "Slurm knows no such request")
     return None
@@ -104,12 +113,14 @@ def _words(order: Order, row: Row, shared: Sequence[int]) -> tuple[str, ...]:
     if row.phase is not Phase.RUNNING or row.is_leaving:
         return _COMMANDS[Verb.CANCEL]
     # Asked for KILL, Slurm sends TERM and waits; the wrapper kills at once.
-    return _signal(KILLER if verb is Verb.KILL else signal.SIGTERM, shared)
+    return _signal(signal.SIGKILL if verb is Verb.KILL else signal.SIGTERM, shared)
 
 
 def _signal(number: int, shared: Sequence[int] = ()) -> tuple[str, ...]:
     """Signal a job: our wrapper, which passes it on, or all its processes."""
-    reach = "--full" if number in (*shared, *_TO_ALL) else "--batch"
+    if number == signal.SIGKILL:
+        number = KILLER  # It ends the command, whose end the wrapper lives to tell.
+    reach = "--full" if number in _TO_ALL.union(shared) else "--batch"
     return ("scancel", f"--signal={int(number)}", reach)
 
 

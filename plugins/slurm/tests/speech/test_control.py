@@ -302,3 +302,25 @@ def test_what_is_asked_twice_of_half_an_array_harms_no_other_half() -> None:
     answers, asked = play(talk, GOOD)
     assert [("scancel", "7_0", "7_0")] == [command.argv for command in asked]
     assert {first.request.id, "again"} == {answer.request_id for answer in answers}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGABRT, "scancel --signal=6 --batch 7"),
+        (signal.SIGRTMIN + 3, f"scancel --signal={signal.SIGRTMIN + 3} --batch 7"),
+        (signal.SIGKILL, f"scancel --signal={KILLER} --batch 7"),
+        (signal.SIGTSTP, "scancel --signal=20 --full 7"),
+        (signal.SIGWINCH, "scancel --signal=28 --full 7"),
+        (signal.SIGALRM, None),
+        (signal.SIGSEGV, None),
+        (KILLER, None),
+    ],
+)
+def test_a_signal_ends_no_wrapper(number: int, words: str | None) -> None:
+    """With it went the record of the end, and a command that may have waited for the signal."""
+    one = order("7", Verb.SIGNAL, signal=int(number))
+    answers, asked = carry_out([one], *([] if words is None else [GOOD]))
+
+    assert ([] if words is None else [words]) == [" ".join(command.argv) for command in asked]
+    assert (Verdict.REFUSED if words is None else Verdict.DONE) is answers["7"].verdict
