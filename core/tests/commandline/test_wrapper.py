@@ -262,6 +262,7 @@ def test_a_cancel_kills_when_its_grace_is_over(
 
     assert process.wait(20) == 128 + signal.SIGKILL
     assert (node.end().exit_code, node.end().signal) == (None, signal.SIGKILL)
+    assert node.end().reason is Reason.CANCELLED
     assert node.out() == b"up\nno\nno\n"
 
 

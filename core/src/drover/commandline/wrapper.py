@@ -465,6 +465,8 @@ class Runner:
         self.listens = listens
         self.is_cancelled = False
         """Whether a request to end came by file, and was passed on."""
+        self.has_grace = False
+        """Whether a cancel with a grace of its own was heeded."""
         self._requests: Optional[Requests] = None
         self.is_over = False
         """Whether the wall time has passed, and TERM was sent for it."""
@@ -496,6 +498,7 @@ class Runner:
         with contextlib.suppress(OSError):
             grace_s = (read_json(os.path.join(self._folder, CANCEL)) or {}).get("grace_s")
         if isinstance(grace_s, (int, float)):
+            self.has_grace = True
             self._kill_at = min(self._kill_at, time.monotonic() + grace_s)
             self._set_alarm()
 
@@ -696,7 +699,7 @@ def run(folder: str, task: Json, claim: Json, runner: Runner) -> int:
     spread(task)
     status, used = runner.reap()
     record.update(ending(status), started="yes", ended_at=time.time(), over=runner.is_over)
-    record["cancelled"] = runner.is_cancelled
+    record["cancelled"] = runner.is_cancelled or runner.has_grace
     record["usage"] = {
         "cpu_user_s": used.ru_utime,
         "cpu_system_s": used.ru_stime,

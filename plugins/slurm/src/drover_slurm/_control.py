@@ -1,5 +1,6 @@
 """Carry out requests with scancel and scontrol, many with one command."""
 
+import math
 import signal
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
@@ -32,6 +33,8 @@ def talk(
     rows: Mapping[str, Row | None],
     timeout_s: float,
     shared: Sequence[int] = SHARED,
+    *,
+    kill_wait_s: float = math.inf,
 ) -> Talk[Sequence[OrderAnswer]]:
     """Carry out orders whose jobs were just looked up.
 
@@ -41,6 +44,7 @@ def talk(
         rows: The row of each job by its token, `None` if it is not there, or is another's.
         timeout_s: Of each command.
         shared: Signals that the wrapper does not pass on.
+        kill_wait_s: How long Slurm itself waits between TERM and KILL.
     """
     answers: Answers = {}
     groups: dict[tuple[str, ...], list[Order]] = {}
@@ -50,7 +54,8 @@ def talk(
         if answer is not None:
             answers[order.request.id] = answer
         elif row is not None:
-            groups.setdefault(_words(order, row, shared), []).append(order)
+            words = _words(order, row, shared, kill_wait_s)
+            groups.setdefault(words, []).append(order)
     for words, group in groups.items():
         targets = _targets(group, known)
         for start in range(0, len(targets), MOST_IDS):
@@ -101,16 +106,19 @@ _COMMANDS: Final[Mapping[Verb, tuple[str, ...]]] = {
 }
 
 
-def _words(order: Order, row: Row, shared: Sequence[int]) -> tuple[str, ...]:
+def _words(order: Order, row: Row, shared: Sequence[int], kill_wait_s: float) -> tuple[str, ...]:
     """Say by which command an order is carried out, without the ids."""
-    verb = order.request.verb
+    verb, runs = order.request.verb, row.phase is Phase.RUNNING and not row.is_leaving
+    if verb is Verb.CANCEL and runs and (order.request.grace_s or 0.0) > kill_wait_s:
+        # Slurm's own cancel would kill too early; the wrapper does when that grace is over.
+        return _signal(signal.SIGTERM, shared)
     if verb is Verb.RESUME and row.word.startswith("STOPPED"):
         return _signal(signal.SIGCONT)
     if verb in _COMMANDS:
         return _COMMANDS[verb]
     if verb is Verb.SIGNAL:
         return _signal(order.request.signal or signal.SIGTERM, shared)
-    if row.phase is not Phase.RUNNING or row.is_leaving:
+    if not runs:
         return _COMMANDS[Verb.CANCEL]
     # Asked for KILL, Slurm sends TERM and waits; the wrapper kills at once.
     return _signal(signal.SIGKILL if verb is Verb.KILL else signal.SIGTERM, shared)

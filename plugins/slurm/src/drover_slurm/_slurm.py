@@ -1,5 +1,6 @@
 """Slurm as a scheduler that is spoken to by its commands."""
 
+import math
 import os
 import re
 import time
@@ -80,6 +81,7 @@ class Slurm:
         # By number: LOGNAME may name somebody else, and there may be no name at all.
         self._user = str(os.geteuid())
         self._limit = _MOST_ELEMENTS
+        self._kill_wait_s = math.inf
         self._no_accounts_until = 0.0
         self._capacity: _capacity.Capacity | None = None
 
@@ -121,6 +123,7 @@ class Slurm:
         config = _doctor.read_config(reply)
         shared = () if config.get("ProctrackType") == _CGROUPS else _control.SHARED
         self.settings = evolve(self.settings, shared_signals=shared)
+        self._kill_wait_s = _kill_wait_s(config.get("KillWait", ""))
         # The largest index is one less than MaxArraySize, and ours begin with 0.
         sizes = [config.get("MaxArraySize", ""), *_FEWER_TASKS.findall(config.get(_PARAMETERS, ""))]
         limits = [int(size) for size in sizes if size.isdecimal()]
@@ -261,11 +264,20 @@ class Slurm:
         listing = Listing((yield from self._list()))
         rows = {token: listing.find(entry) for token, entry in known.items()}
         shared, timeout_s = self.settings.shared_signals, self._config.command_timeout_s
-        return (yield from _control.talk(orders, known, rows, timeout_s, shared))
+        wait_s = self._kill_wait_s
+        return (
+            yield from _control.talk(orders, known, rows, timeout_s, shared, kill_wait_s=wait_s)
+        )
 
     def diagnose(self) -> Talk[Sequence[Diagnosis]]:
         """Find out what is wrong."""
         return (yield from _doctor.talk(self._config.cluster, time.time()))
+
+
+def _kill_wait_s(text: str) -> float:
+    """Read `30 sec`; where it is not told, no grace is known to be too long for it."""
+    number = text.partition(" ")[0]
+    return float(number) if number.isdecimal() else math.inf
 
 
 def _is_of_earlier_run(account: _accounting.Account, entry: Left) -> bool:

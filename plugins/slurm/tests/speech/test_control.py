@@ -324,3 +324,23 @@ def test_a_signal_ends_no_wrapper(number: int, words: str | None) -> None:
 
     assert ([] if words is None else [words]) == [" ".join(command.argv) for command in asked]
     assert (Verdict.REFUSED if words is None else Verdict.DONE) is answers["7"].verdict
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "phase", "words"),
+    [
+        (60.0, Phase.RUNNING, "scancel --signal=15 --full 7"),
+        (30.0, Phase.RUNNING, "scancel 7"),
+        (None, Phase.RUNNING, "scancel 7"),
+        (60.0, Phase.QUEUED, "scancel 7"),
+    ],
+)
+def test_a_grace_that_slurm_would_cut_short_is_kept_by_the_wrapper(
+    grace_s: float | None, phase: Phase, words: str
+) -> None:
+    """Slurm kills when its own is over, and the wrapper with it."""
+    one = order("7", grace_s=grace_s)
+    there: dict[str, Row | None] = {"token-7": row(phase, phase.upper())}
+    _, asked = play(_control.talk([one], jobs([one]), there, 5.0, kill_wait_s=30.0), GOOD)
+
+    assert [words] == [" ".join(command.argv) for command in asked]

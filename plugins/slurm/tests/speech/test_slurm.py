@@ -60,6 +60,19 @@ def test_an_array_has_as_many_elements_as_the_cluster_takes(words: str, most: in
     assert most == one.most_elements
 
 
+@pytest.mark.parametrize(("text", "kills"), [("5 sec", False), ("20 sec", True), ("", True)])
+def test_slurms_own_grace_is_asked_of_the_cluster(text: str, kills: bool) -> None:
+    """A longer one of the user's is not left to it."""
+    one = slurm()
+    config = SITE["config"].stdout.replace("KillWait                = 5 sec", f"KillWait = {text}")
+    play(one.start(), Reply(config))
+    wanted, there = order("7", grace_s=10.0), known("7")
+    listed = Reply(f"7|7|N/A|RUNNING|{TIMES}|None|KEY\n")
+
+    _, asked = play(one.control([wanted], {there.token: there}), listed, Reply())
+    assert kills == (("scancel", "7") == asked[1].argv)
+
+
 def test_ones_own_jobs_are_asked_for_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """After `su` LOGNAME may be another's: none of one's own is in his list, and all were LOST."""
     monkeypatch.setenv("LOGNAME", "nobody")
