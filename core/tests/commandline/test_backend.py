@@ -454,27 +454,6 @@ def test_a_request_for_what_is_not_known_comes_too_late(bench: Bench) -> None:
     assert (Verdict.TOO_LATE, []) == (answer.verdict, bench.world.log)
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_a_list_that_cannot_be_read_is_not_one_that_is_not_there(bench: Bench, size: int) -> None:
-    """Its jobs were taken for missing, and LOST; a cancel was told to come too late."""
-    attempts = place(bench, *(bench.attempt(n) for n in range(size)))
-    (tasks,) = (bench.home / "backends/tiny").glob("*.tasks")
-    kept = tasks.rename(tasks.with_suffix(".kept"))
-    tasks.symlink_to(tasks.name)
-    other = bench.another()
-    order = bench.order(attempts[-1])
-
-    told = other.drover_observe([attempts[-1]])
-    assert [Phase.UNKNOWN] == [row.phase for row in told.observations]
-    assert [] == other.drover_control([order])
-    tasks.unlink()
-    kept.rename(tasks)
-    assert [Phase.QUEUED] == [
-        row.phase for row in other.drover_observe([attempts[-1]]).observations
-    ]
-    assert [Verdict.DONE] == [answer.verdict for answer in other.drover_control([order])]
-
-
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -503,18 +482,6 @@ def test_what_is_forgotten_leaves_nothing(bench: Bench) -> None:
     assert ["__pycache__", "news", "wrapper.py"] == sorted(
         path.name for path in (bench.home / "backends/tiny").iterdir()
     )
-
-
-def test_what_cannot_be_deleted_keeps_nothing_else(bench: Bench) -> None:
-    """What others had left stayed for ever, and nobody knew of it any more."""
-    attempts = place(bench, bench.attempt(0), bench.attempt(1))
-    for native_id in ("1.0", "1.1"):
-        bench.world.execute(native_id)
-    (bench.folder(attempts[0]) / "in-use").mkdir()
-
-    assert bench.backend.drover_forget(attempts)
-    assert bench.folder(attempts[0]).exists()
-    assert not bench.folder(attempts[1]).parent.exists()
 
 
 def test_the_claims_of_a_closed_attempt_are_spared(bench: Bench) -> None:
@@ -570,23 +537,6 @@ def test_word_of_a_wrapper_is_reported(bench: Bench) -> None:
     ]
     assert asked == len(bench.world.log)
     assert [] == list((bench.home / "backends/tiny/news").iterdir())
-
-
-def test_a_folder_that_cannot_be_read_keeps_no_other_from_being_heard(bench: Bench) -> None:
-    """The thread that listens died of it, and ends were known forty seconds late from then on."""
-    attempts = place(bench, bench.attempt(0), bench.attempt(1))
-    for native_id in ("1.0", "1.1"):
-        bench.world.execute(native_id)
-    claim = bench.folder(attempts[0]) / "claim.0"
-    claim.unlink()
-    claim.symlink_to("claim.0")
-
-    bench.backend._news.look()
-
-    assert [attempts[1].token] == [row.token for row in bench.reported]
-    # Nor from being found where an answer got lost.
-    found = bench.backend.drover_find([each.token for each in attempts])
-    assert {"1.0", "1.1"} == {each.native_id for each in found}
 
 
 def test_the_doctor_looks_at_hard_links_and_asks_the_system(bench: Bench) -> None:

@@ -18,7 +18,6 @@ from drover.commandline.wrapper import UNRUN_EXIT
 from drover.hookspecs import Context
 from drover.models import EndReport, Observation, Phase, Reason, Source, Started
 
-
 UNREAD_S: Final = 3600.0
 """How long an attempt that is not listed counts as there while its files cannot be read: what is
 so after that, nobody will ever read."""
