@@ -279,7 +279,7 @@ def test_leaving_lets_waiting_threads_go(session: drmaa.Session, make: Make) -> 
     threads = [threading.Thread(target=wait) for _ in range(2)]
     for thread in threads:
         thread.start()
-    until(lambda: GATE.active is not None and GATE.active.users == 2)
+    until(lambda: GATE.active is not None and GATE.active.inside.total() == 2)
     began = time.monotonic()
     session.exit()
     for thread in threads:
@@ -287,3 +287,97 @@ def test_leaving_lets_waiting_threads_go(session: drmaa.Session, make: Make) -> 
 
     assert ["code 23: the session was left"] * 2 == ends
     assert time.monotonic() - began < 10
+
+
+# Handlers of signals run inside the call that they interrupt.
+
+STOPPED = """
+import signal, sys
+import drover.drmaa as drmaa
+session = drmaa.Session()
+session.initialize(sys.argv[1])
+template = session.createJobTemplate()
+template.remoteCommand, template.args = "/bin/sleep", ["300"]
+template.workingDirectory = sys.argv[2]
+job_id = session.runJob(template)
+print(job_id, flush=True)
+
+def stop(*_):
+    session.control(drmaa.Session.JOB_IDS_SESSION_ALL, drmaa.JobControlAction.TERMINATE)
+    session.exit()
+    if sys.argv[3] == "leaves":
+        sys.exit(7)
+
+signal.signal(signal.SIGALRM, stop)
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:
+    session.wait(job_id, drmaa.Session.TIMEOUT_WAIT_FOREVER)
+except drmaa.ExitTimeoutException as error:
+    print(error)
+session.initialize(sys.argv[1])
+session.exit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "said"), [("leaves", 7, ""), ("stays", 0, "code 23: the session was left\n")]
+)
+def test_a_handler_of_signals_leaves_the_session_under_a_wait(
+    backend: str, tmp_path: Path, then: str, code: int, said: str
+) -> None:
+    """What Ctrl-C does in many programs: all jobs are ended, the session is left."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", STOPPED, backend, str(tmp_path), then],
+        stdout=subprocess.PIPE, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    job_id, _, rest = done.stdout.partition("\n")
+
+    assert (code, said) == (done.returncode, rest)
+    with drmaa.Session(backend) as session:
+        until_status(session, job_id, drmaa.JobState.FAILED)
+
+
+ASKS = """
+import signal, sys, time
+import drover.drmaa as drmaa
+session = drmaa.Session()
+session.initialize(sys.argv[1])
+template = session.createJobTemplate()
+template.remoteCommand, template.args = "/bin/sh", ["-c", "exit $DROVER_ARRAY_INDEX"]
+template.workingDirectory = sys.argv[2]
+ids = set(session.runBulkJobs(template, 1, 20, 1))
+everything, reaped, asked = drmaa.Session.JOB_IDS_SESSION_ALL, [], 0
+
+def ask(*_):
+    global asked
+    asked += 1
+    session.control(everything, drmaa.JobControlAction.RESUME)
+    if asked % 10 == 0:
+        wait()
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
+
+def wait():
+    try:
+        reaped.append(session.wait(drmaa.Session.JOB_IDS_SESSION_ANY, 0).jobId)
+    except (drmaa.ExitTimeoutException, drmaa.InvalidJobException):
+        pass
+
+signal.signal(signal.SIGALRM, ask)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
+deadline = time.monotonic() + 20
+while (len(reaped) < 20 or asked < 200) and time.monotonic() < deadline:
+    wait()
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+session.exit()
+print(sorted(ids) == sorted(reaped), asked >= 200)
+"""
+
+
+def test_a_handler_of_signals_may_ask_in_the_middle_of_a_call(backend: str, tmp_path: Path) -> None:
+    """And neither waits for the call that waits for it, nor takes a job that was taken."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ASKS, backend, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, timeout=40, check=False,
+    )  # fmt: skip
+
+    assert (0, "True True\n") == (done.returncode, done.stdout)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -43,8 +44,11 @@ class Attached:
         except BaseException:
             self.session.close()
             raise
-        self.users = 0
+        self.inside: Counter[int] = Counter()
+        """How many calls are in it, by thread."""
         self.leaving = False
+        self.left = False
+        """Whether nobody waits to close it: the last call does."""
 
     def _load(self, *, named: bool) -> None:
         try:
@@ -108,18 +112,22 @@ class Gate:
             self._attached = Attached(contact)
 
     def exit(self) -> None:
-        """Leave the session, once every call in it has come back.
+        """Leave the session, once every call of other threads has come back.
 
         Raises:
             NoActiveSessionException: There is none.
         """
+        mine = threading.get_ident()
         with self._condition:
             attached = self._current()
             self._attached = None
             attached.leaving = True
-            while attached.users:
+            while attached.inside.keys() - {mine}:
                 self._condition.wait()
-        attached.close()
+            # A handler of signals: the call that it interrupted cannot come back before it.
+            attached.left = bool(attached.inside)
+        if not attached.left:
+            attached.close()
 
     @property
     def active(self) -> Attached | None:
@@ -143,16 +151,22 @@ class Gate:
         Raises:
             NoActiveSessionException: There is none.
         """
+        mine = threading.get_ident()
         with self._condition:
             attached = self._current()
-            attached.users += 1
+            attached.inside[mine] += 1
         try:
             with translated():
                 yield attached
         finally:
             with self._condition:
-                attached.users -= 1
+                attached.inside[mine] -= 1
+                # Without those that are 0.
+                attached.inside = +attached.inside
+                is_last = attached.left and not attached.inside
                 self._condition.notify_all()
+            if is_last:
+                attached.close()
 
     def _current(self) -> Attached:
         if self._attached is None and self._inherited is not None:

@@ -21,7 +21,8 @@ class Roll:
     def __init__(self, session: Session, key: str) -> None:
         self._session: Final = session
         self.tag: Final = TAG + key
-        self._lock = threading.Lock()
+        # A handler of signals may ask while the call that it interrupted holds it.
+        self._lock = threading.RLock()
         self._reaped = Reaped(session.home, key)
         self._pending: dict[str, int] = {}
         """Position in the store by id."""
@@ -85,7 +86,7 @@ class Roll:
             for job_id in ids:
                 if job_id in self._ended:
                     self._reaped.claim(job_id)
-                    del self._ended[job_id]
+                    self._ended.pop(job_id, None)
 
     def reap(self, job_id: str | None) -> JobRecord | None:
         """Take a job that has ended out of the session.
@@ -120,11 +121,11 @@ class Roll:
             record = reader.jobs_by_id([job_id]).get(job_id)
         if record is not None and not record.state.ends_wait:
             # Somebody has opened another attempt.
-            del self._ended[job_id]
+            self._ended.pop(job_id, None)
             self._place([(job_id, record.n, record.state)])
             return None
         mine = self._reaped.claim(job_id)
-        del self._ended[job_id]
+        self._ended.pop(job_id, None)
         # One that was purged has no record any more.
         return record if mine else None
 
@@ -140,7 +141,9 @@ class Roll:
         for n in ours:
             if n in states and not states[n].ends_wait:
                 continue
-            job_id = self._by_n.pop(n)
-            del self._pending[job_id]
+            job_id = self._by_n.pop(n, None)
+            if job_id is None:
+                continue
+            self._pending.pop(job_id, None)
             if n in states:
                 self._ended[job_id] = n
