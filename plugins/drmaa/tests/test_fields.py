@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
+from attrs import evolve
 from gridengine_cluster import GridEngineCluster
 from gridengine_site import Site
 
@@ -187,6 +188,22 @@ def test_an_array_and_its_indices(site: Site) -> None:
 
     assert {0: "0\n", 3: "3\n", 5: "5\n"} == {job.array_index: job.stdout.read() for job in made}
     assert [0, 3, 5] == [job.outcome.exit_code for job in made]
+
+
+def test_scripts_for_grid_engine_find_their_index(site: Site) -> None:
+    """In SGE_TASK_ID, as there; jobs of no array have none, though they go as one."""
+    script = "echo $SGE_TASK_ID $SGE_TASK_FIRST $SGE_TASK_LAST $SGE_TASK_STEPSIZE $JOB_NAME"
+    spec = JobSpec(argv=("sh", "-c", script), cwd=str(site.work), name="s")
+    array = site.session.submit(evolve(spec, array=Array(indices=range(5, 10, 2))))
+    singles = site.session.submit_many([evolve(spec, name=name) for name in "abc"])
+    assert isinstance(array, JobArray)
+    jobs = [*array, *singles]
+    site.session.wait(jobs, 60)
+
+    assert [
+        *(f"{index} 5 9 2 s\n" for index in (5, 7, 9)),
+        *(f"{' '.join(['undefined'] * 4)} {name}\n" for name in "abc"),
+    ] == [job.stdout.read() for job in jobs if isinstance(job, Job)]
 
 
 def test_a_retry_is_a_job_of_its_own(site: Site) -> None:

@@ -28,6 +28,7 @@ from drover_drmaa._gridengine import GridEngine
 from drover_drmaa._link import Link
 from drover_drmaa._plain import PlainDrmaa
 from drover_drmaa._template import as_specified
+from drover_drmaa._variables import with_own_index
 
 CONTACT: Final = "session=drover-{store}"
 """A name of our own choosing opens a session of Grid Engine, and opens it again."""
@@ -38,7 +39,7 @@ class DrmaaBackend(CommandLineBackend):
 
     def __init__(self, context: Context) -> None:
         config = DrmaaConfig.read(context.name, context.config)
-        plain = config.dialect == PLAIN
+        self._is_plain = plain = config.dialect == PLAIN
         contact = "" if plain else CONTACT.format(store=context.store_id)
         self.link = Link(config.drmaa_library, contact, int(config.recycle_after))
         # What the library tells once, the plain dialect asks for itself.
@@ -71,7 +72,10 @@ class DrmaaBackend(CommandLineBackend):
     @hookimpl
     def drover_submit(self, attempts: Sequence[Attempt]) -> list[SubmitAnswer]:
         """Hand attempts over, with DRMAA's own attributes in their fields."""
-        return super().drover_submit([self._specified(attempt) for attempt in attempts])
+        given = [self._specified(attempt) for attempt in attempts]
+        if not self._is_plain:
+            given = [with_own_index(self.context.name, attempt) for attempt in given]
+        return super().drover_submit(given)
 
     @hookimpl
     def drover_control(self, orders: Sequence[Order]) -> list[OrderAnswer]:
