@@ -15,6 +15,7 @@ from drover.testing import BackendHarness
 from drover_drmaa import _link
 from drover_drmaa._config import DrmaaConfig
 from drover_drmaa._context import program, tell
+from drover_drmaa._doctor import no_grid_engine
 from drover_drmaa._gridengine import GridEngine
 from drover_drmaa._link import Link
 from drover_drmaa._plain import PlainDrmaa
@@ -130,6 +131,31 @@ def test_the_end_of_the_engine_is_the_end_of_the_worker(made: Callable[..., Link
     process.stdin.close()  # What the kernel does for a process that is gone.
 
     assert 0 == process.wait(10)
+
+
+def test_a_library_of_another_system_is_given_no_job(made: Callable[..., Link]) -> None:
+    """Where two are installed the wrong one may be found first, and take what it understands."""
+    link = made(text=FAKE.replace('"SGE"', '"SLURM 23.02", "library": "/l.so"'))
+    link._wrong = no_grid_engine
+    with pytest.raises(UnreachableError, match=r"/l.so speaks DRMAA .* SLURM 23.02") as caught:
+        link.ask(ASK, QUESTION, 5.0)
+
+    assert not caught.value.sent
+    assert (None, "system") == (link.pid, json.loads(link.hello(ASK).stdout)["failed"])
+
+
+@pytest.mark.parametrize(("dialect", "refused"), [("gridengine", True), ("plain", False)])
+def test_whose_library_it_is_matters_to_grid_engine_alone(
+    made: Callable[..., Link], tmp_path: Path, dialect: str, refused: bool
+) -> None:
+    """The job waits until the configuration is mended."""
+    made(text=FAKE.replace('"SGE"', '"SLURM 23.02"'))
+    harness = BackendHarness("drmaa", tmp_path / "home", config={"dialect": dialect})
+    (answer,) = harness.submit(harness.attempt(["true"]))
+    harness.backend.call("drover_stop")
+
+    assert refused == ("which is no Grid Engine" in answer.message)
+    assert ("refused" if refused else "unknown", refused) == (answer.answer, answer.retryable)
 
 
 # --- the real worker ---------------------------------------------------------------------------

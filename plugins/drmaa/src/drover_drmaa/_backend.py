@@ -23,9 +23,10 @@ from drover.models import (
 from drover_drmaa import _asking
 from drover_drmaa._config import PLAIN, DrmaaConfig
 from drover_drmaa._context import RoutingContext, ignore
+from drover_drmaa._doctor import no_grid_engine
 from drover_drmaa._ends import Ends
 from drover_drmaa._gridengine import GridEngine
-from drover_drmaa._link import Link
+from drover_drmaa._link import Link, any_will_do
 from drover_drmaa._plain import PlainDrmaa
 from drover_drmaa._template import as_specified
 from drover_drmaa._variables import with_own_index
@@ -41,7 +42,8 @@ class DrmaaBackend(CommandLineBackend):
         config = DrmaaConfig.read(context.name, context.config)
         self._is_plain = plain = config.dialect == PLAIN
         contact = "" if plain else CONTACT.format(store=context.store_id)
-        self.link = Link(config.drmaa_library, contact, int(config.recycle_after))
+        wrong = any_will_do if plain else no_grid_engine
+        self.link = Link(config.drmaa_library, contact, int(config.recycle_after), wrong)
         # What the library tells once, the plain dialect asks for itself.
         self.ends = None if plain else Ends(self._reap, self._hear_end)
         note = self.ends.note if self.ends is not None else ignore

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, Final
 
 from drover.commandline import Command, Talk
@@ -15,6 +15,7 @@ from drover_drmaa._template import COMMAND
 
 _TIMEOUT_S: Final = 10.0
 _SYSTEMS: Final = re.compile(r"\b(?:SGE|OGS|GE|UGE|Univa|Altair|Gridware|OCS|GCS)\b", re.IGNORECASE)
+_OTHER_LIBRARY: Final = f'set drmaa_library to the one of Grid Engine, or dialect = "{PLAIN}"'
 _STATIC_TLS: Final = "static TLS"
 _QUEUE: Final = re.compile(
     r"^(?P<name>\S+@\S+)\s+\S+\s+(?P<slots>\d+/\d+/\d+)\s+(?P<load>\S+)\s+(?P<arch>\S+)"
@@ -68,14 +69,22 @@ def library(config: DrmaaConfig) -> Talk[list[Diagnosis]]:
     told: dict[str, Any] = json.loads(reply.stdout)
     if told.get("failed") == "library":
         return [_no_library(told)]
-    if told.get("failed"):
+    if told.get("failed") == "session":
         return [_no_session(told)]
-    system, path = str(told.get("system", "")), str(told.get("library", ""))
-    message = f"{path} speaks DRMAA {told.get('version')} to {system}"
-    if config.dialect == GRID_ENGINE and not _SYSTEMS.search(system):
-        cure = f'set drmaa_library to the one of Grid Engine, or dialect = "{PLAIN}"'
-        return [_error("library", f"{message}, which is no Grid Engine", cure)]
-    return [_ok("library", message)]
+    if config.dialect == GRID_ENGINE and (why := no_grid_engine(told)):
+        return [_error("library", why, _OTHER_LIBRARY)]
+    return [_ok("library", _who(told))]
+
+
+def no_grid_engine(told: Mapping[str, Any]) -> str:
+    """Say whose library it is, if it is not Grid Engine's; "" if it is."""
+    is_one = _SYSTEMS.search(str(told.get("system", "")))
+    return "" if is_one else f"{_who(told)}, which is no Grid Engine"
+
+
+def _who(told: Mapping[str, Any]) -> str:
+    path, system = told.get("library", ""), told.get("system", "")
+    return f"{path} speaks DRMAA {told.get('version')} to {system}"
 
 
 def _no_library(told: dict[str, Any]) -> Diagnosis:

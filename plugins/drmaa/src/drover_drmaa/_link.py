@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -45,17 +45,30 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
+def any_will_do(_info: Mapping[str, Any]) -> str:
+    """Find nothing wrong with a library."""
+    return ""
+
+
 class Link:
     """The one worker of a backend. Its calls may come from several threads."""
 
-    def __init__(self, library: str, contact: str, most: int) -> None:
+    def __init__(
+        self,
+        library: str,
+        contact: str,
+        most: int,
+        wrong: Callable[[Mapping[str, Any]], str] = any_will_do,
+    ) -> None:
         """Remember what to start; nothing is started yet.
 
         Args:
             library: The path of the library, "" for the one that is found.
             contact: By which a session is opened, and opened again after a crash.
             most: After so many jobs a worker is replaced: libraries leak.
+            wrong: Says what is wrong with a library by what it tells of itself, "" if nothing is.
         """
+        self._wrong = wrong
         self._argv = (sys.executable, str(WORKER), library, contact)
         self._most = most
         self._lock = threading.Lock()
@@ -135,6 +148,11 @@ class Link:
         if "failed" in self.info:
             self._kill()
             raise UnreachableError(SYSTEM, str(self.info["text"]), sent=False)
+        if why := self._wrong(self.info):
+            # Another system would take our jobs, and know nothing of how they are found again.
+            self._kill()
+            self.info["failed"] = "system"
+            raise UnreachableError(SYSTEM, why, sent=False)
 
     def _exchange(self, question: bytes, timeout_s: float) -> dict[str, Any]:
         assert self._process is not None

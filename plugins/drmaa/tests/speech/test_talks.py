@@ -503,6 +503,8 @@ def test_a_healthy_cluster() -> None:
          "session", Health.ERROR, "opens no session"),
         ({"system": "SLURM 23.02", "version": "1.0", "library": "/slurm.so"}, "library",
          Health.ERROR, "SLURM 23.02, which is no Grid Engine"),
+        ({"failed": "system", "system": "PBS", "version": "1.0", "library": "/p.so"}, "library",
+         Health.ERROR, "/p.so speaks DRMAA 1.0 to PBS, which is no Grid Engine"),
     ],
 )  # fmt: skip
 def test_libraries_that_will_not_do(
