@@ -70,6 +70,7 @@ UNSUPPORTED: Final[Mapping[str, str]] = {
 }
 """Attributes of DRMAA that Grid Engine's library refuses."""
 
+RUN_DURATION: Final = "hardRunDurationLimit"
 _WORD: Final = re.compile(r"[^\s'\"\\\0]+")
 _NAME: Final = re.compile(r"[A-Za-z_][\w.-]*")
 LOWEST_PRIORITY: Final = -1023
@@ -281,7 +282,8 @@ def _resources(name: str, spec: JobSpec, config: DrmaaConfig) -> dict[str, objec
         asked[config.gpu_resource] = total // count
     if resources.exclusive:
         asked[config.exclusive_resource] = True
-    if resources.wall_time is not None:
+    # Grid Engine counts suspended time: where that is not meant, only drover keeps the limit.
+    if resources.wall_time is not None and RUN_DURATION not in spec.native.get(name, {}):
         asked["h_rt"] = math.ceil(resources.wall_time + config.wall_time_margin_s)
     return asked
 

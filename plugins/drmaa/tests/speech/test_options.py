@@ -109,6 +109,13 @@ def test_native_options(native: dict[str, Any], said: str) -> None:
     assert said == words(native)
 
 
+def test_a_limit_of_the_run_alone_is_none_of_grid_engines() -> None:
+    """It counts on while a job is suspended, overnight or over a weekend."""
+    made = spec(native={"drmaa": {"hardRunDurationLimit": 60}})
+
+    assert "drmaa_native_specification=-r n" in GridEngine("drmaa", CONFIG).plan(made, SCRIPT).command
+
+
 def test_no_option_is_without_a_test() -> None:
     """A table with a row that nobody tried is a guess."""
     tried = {name for native, _ in NATIVE for name in native} | set(TEMPLATES) | set(MOVED)
