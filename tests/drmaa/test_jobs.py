@@ -171,6 +171,29 @@ def test_a_flag_that_nobody_knows_runs_nothing(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.brief
+def test_flags_that_programs_for_grid_engine_have(
+    session: drmaa.Session, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-V -cwd -j y` are in most of them; elsewhere they mean nothing, or something else."""
+    (tmp_path / "logs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OF_THE_PROGRAM", "inherited")
+    template = session.createJobTemplate()
+    template.remoteCommand = "/bin/sh"
+    template.args = ["-c", "pwd; echo $OF_THE_PROGRAM >&2"]
+    template.nativeSpecification = "-V -cwd -b y -shell n -j y -N named -o logs"
+    if backend != "drmaa":
+        with pytest.raises(drmaa.DeniedByDrmException, match=r"^code 17: "):
+            session.runJob(template)
+        return
+    job_id = session.runJob(template)
+    info = session.wait(job_id, WAIT_S)
+
+    said = (tmp_path / f"logs/named.o{job_id}").read_text()
+    assert (0, f"{tmp_path}\ninherited\n") == (info.exitStatus, said)
+
+
 def test_a_job_category_is_configured(
     session: drmaa.Session, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

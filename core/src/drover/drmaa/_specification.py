@@ -5,6 +5,7 @@ import pwd
 import re
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, cast
 
 from attrs import evolve
@@ -27,6 +28,8 @@ from drover.errors import did_you_mean
 from drover.models import RESOURCE_FIELDS, JobSpec, Resources
 
 CATEGORIES: Final = "drmaa.categories"
+HERE: Final = "-cwd"
+"""A flag of Grid Engine's that only the submitting process can obey; no other system has it."""
 _OURS: Final = ("argv", "array", "resources")
 """Fields that a category cannot set: a template does, or its parts have names of their own."""
 
@@ -123,6 +126,8 @@ class Specifier:
 
     def _cwd(self, index: str | None) -> str:
         given = self._template.workingDirectory
+        if not given and HERE in self._template.nativeSpecification.split():
+            return str(Path.cwd())
         folder = filled(given, home=self._home, index=index) if given else self._home
         return os.path.join(self._home, folder)  # noqa: PTH118 - it may be no path at all yet
 

@@ -28,7 +28,6 @@ from drover_drmaa._ends import Ends
 from drover_drmaa._gridengine import GridEngine
 from drover_drmaa._link import Link, any_will_do
 from drover_drmaa._plain import PlainDrmaa
-from drover_drmaa._template import as_specified
 from drover_drmaa._variables import with_own_index
 
 CONTACT: Final = "session=drover-{store}"
@@ -48,8 +47,8 @@ class DrmaaBackend(CommandLineBackend):
         self.ends = None if plain else Ends(self._reap, self._hear_end)
         note = self.ends.note if self.ends is not None else ignore
         routed = RoutingContext(context, self.link, config.commands, note)
-        scheduler = (PlainDrmaa if plain else GridEngine)(context.name, config)
-        super().__init__(routed, scheduler)
+        self._speech = (PlainDrmaa if plain else GridEngine)(context.name, config)
+        super().__init__(routed, self._speech)
         self._timeout_s = config.command_timeout_s
         self._is_started = False
 
@@ -127,5 +126,5 @@ class DrmaaBackend(CommandLineBackend):
         return _asking.answers(reply.stdout, "ended")
 
     def _specified(self, attempt: Attempt) -> Attempt:
-        spec: JobSpec = as_specified(self.context.name, attempt.spec)
+        spec: JobSpec = self._speech.as_specified(attempt.spec)
         return attempt if spec is attempt.spec else evolve(attempt, spec=spec)

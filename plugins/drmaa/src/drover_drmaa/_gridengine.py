@@ -41,6 +41,7 @@ from drover_drmaa import (
     _asking,
     _control,
     _doctor,
+    _flags,
     _options,
     _qacct,
     _qstat,
@@ -126,7 +127,7 @@ class GridEngine:
 
     def plan(self, spec: JobSpec, script: bytes) -> Plan:
         """Judge a specification."""
-        spec = _template.as_specified(self._name, spec) if self._is_sound(spec) else spec
+        spec = self.as_specified(spec) if self._is_sound(spec) else spec
         made, problem = {}, None
         if self._is_sound(spec):
             try:
@@ -139,6 +140,10 @@ class GridEngine:
         return make_plan(
             self._name, spec, self._config, command=shown, script=script, problem=problem
         )
+
+    def as_specified(self, spec: JobSpec) -> JobSpec:
+        """Put what attributes and flags say into the fields for it."""
+        return _flags.as_fields(self._name, _template.as_specified(self._name, spec))
 
     def _is_sound(self, spec: JobSpec) -> bool:
         native = spec.native.get(self._name, {})

@@ -16,6 +16,7 @@ from drover.drmaa.vocabulary import (
     split_path,
 )
 from drover.models import JobSpec, Predecessor, Resources
+from drover_drmaa import _flags
 from drover_drmaa._config import GRID_ENGINE, DrmaaConfig
 
 TEXT: Final = "text"
@@ -54,11 +55,11 @@ a range), what qsub knows by a flag, words that are passed on as they are, and w
 is to wait for the jobs before this one."""
 
 OURS: Final = frozenset({
-    "-N", "-o", "-e", "-i", "-j", "-t", "-b", "-S", "-r", "-wd", "-cwd", "-C", "-clear", "-sync",
-    "-terse", "-hold_jid", "-hold_jid_ad", "-h", "-a", "-shell", "-V", "-v", "-verify",
-    "-now", "-pty", "-inherit", "-@", "-help", "-M",
+    "-i", "-t", "-wd", "-C", "-clear", "-hold_jid", "-hold_jid_ad", "-h", "-a", "-v", "-verify",
+    "-pty", "-inherit", "-@", "-help", "-M",
 })  # fmt: skip
-"""Flags that carry what drover rests on, or that stand elsewhere; they are not given as words."""
+"""Flags that carry what drover rests on, or that stand elsewhere; they are not given as words.
+Those of `_flags` become fields."""
 
 UNSUPPORTED: Final[Mapping[str, str]] = {
     "deadlineTime": "Grid Engine's library has no such attribute; give the field `deadline`, "
@@ -79,8 +80,10 @@ HIGHEST_PRIORITY: Final = 1024
 
 def kinds(dialect: str) -> dict[str, str]:
     """Give what options there are, and of what kind each is."""
-    flags = {name: kind for name, (kind, _) in FLAGS.items()} if dialect == GRID_ENGINE else {}
-    return {**ATTRIBUTES, **flags}
+    if dialect == GRID_ENGINE:
+        return {**ATTRIBUTES, **{name: kind for name, (kind, _) in FLAGS.items()}}
+    # What a program's native specification is made of: words, which are that system's own.
+    return {**ATTRIBUTES, "options": LIST}
 
 
 def native_problem(name: str, native: Mapping[str, Any], config: DrmaaConfig) -> str:
@@ -94,13 +97,19 @@ def native_problem(name: str, native: Mapping[str, Any], config: DrmaaConfig) ->
             return f"option {option!r} is {kind}, not {value!r}"
         if config.dialect == GRID_ENGINE and option in UNSUPPORTED:
             return f"option {option!r}: {UNSUPPORTED[option]}"
-        why = _value_problem(option, value)
+        is_quoted = config.dialect != GRID_ENGINE and option == "options"
+        why = _line_problem(value) if is_quoted else _value_problem(option, value)
         if why:
             return f"option {option!r}: {why}"
-    words = (*native.get("options", ()), *str(native.get("nativeSpecification", "")).split())
     if config.dialect != GRID_ENGINE:
         return ""
-    return next((why for word in words if (why := _word_problem(word))), "")
+    words = str(native.get("nativeSpecification", "")).split()
+    return _words_problem(words) or _words_problem(native.get("options", ()))
+
+
+def _words_problem(given: Sequence[str]) -> str:
+    _, rest = _flags.split(given)
+    return _flags.problem(given) or next((why for word in rest if (why := _word_problem(word))), "")
 
 
 def _is(kind: str, value: object) -> bool:
@@ -145,10 +154,15 @@ def _value_problem(option: str, value: Any) -> str:
     return ""
 
 
+def _line_problem(value: object) -> str:
+    bad = any(re.search(r"[\0\n\r]", text) for text in _texts(value))
+    return "it is one line without control characters" if bad else ""
+
+
 def _attribute_problem(option: str, value: Any) -> str:
     kind = ATTRIBUTES[option]
-    if any(re.search(r"[\0\n\r]", text) for text in _texts(value)):
-        return "it is one line without control characters"
+    if why := _line_problem(value):
+        return why
     if kind == LIMIT:
         limit_of(value)
     elif kind == TIME:

@@ -1,5 +1,6 @@
 """Any DRMAA library: what the specification has, and nothing beside it."""
 
+import shlex
 import signal
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
@@ -111,7 +112,7 @@ class PlainDrmaa:
         bad = _options.native_problem(self._name, native, self._config)
         made: dict[str, Any] = {}
         if not bad:
-            spec = _template.as_specified(self._name, spec)
+            spec = self.as_specified(spec)
             made = self._template(spec, None, script)
         return Plan(
             backend=self._name,
@@ -119,6 +120,10 @@ class PlainDrmaa:
             command=_template.shown(made, 1),
             script=script.decode("utf-8", "backslashreplace"),
         )
+
+    def as_specified(self, spec: JobSpec) -> JobSpec:
+        """Put what attributes say into the fields for it."""
+        return _template.as_specified(self._name, spec)
 
     def _judge(self, field: str, spec: JobSpec, bad: str) -> FieldPlan:
         why = REFUSED.get(field, "")
@@ -144,8 +149,9 @@ class PlainDrmaa:
     def _template(self, spec: JobSpec, batch: Batch | None, script: bytes) -> dict[str, Any]:
         native = spec.native.get(self._name, {})
         made = _template.template(self._name, spec, batch, script, ())
-        if native.get("nativeSpecification"):
-            made[NATIVE_SPECIFICATION] = native["nativeSpecification"]
+        words = [shlex.join(native.get("options", ())), native.get("nativeSpecification", "")]
+        if any(words):
+            made[NATIVE_SPECIFICATION] = " ".join(filter(None, words))
         return {**made, **_template.plain_limits(native)}
 
     def submit(self, batch: Batch, script: bytes) -> Talk[Submission]:

@@ -1,6 +1,7 @@
 """What is asked for, in Grid Engine's words and in DRMAA's."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from attrs import evolve
 from ge_speech import CONFIG, SCRIPT, Reply, play, spec
 
 from drover.commandline import Command
-from drover.models import Condition, JobSpec, Plan, Predecessor, Resources, Support
+from drover.models import Array, Condition, JobSpec, Plan, Predecessor, Resources, Support
 from drover_drmaa import _options, _plan, _template
 from drover_drmaa._config import PLAIN, DrmaaConfig
 from drover_drmaa._gridengine import GridEngine
@@ -112,8 +113,10 @@ def test_native_options(native: dict[str, Any], said: str) -> None:
 def test_a_limit_of_the_run_alone_is_none_of_grid_engines() -> None:
     """It counts on while a job is suspended, overnight or over a weekend."""
     made = spec(native={"drmaa": {"hardRunDurationLimit": 60}})
+    scheduler = GridEngine("drmaa", CONFIG)
 
-    assert "drmaa_native_specification=-r n" in GridEngine("drmaa", CONFIG).plan(made, SCRIPT).command
+    assert "drmaa_native_specification=-r n" in scheduler.plan(made, SCRIPT).command
+    assert 60.0 == scheduler.as_specified(made).resources.wall_time
 
 
 def test_no_option_is_without_a_test() -> None:
@@ -151,9 +154,17 @@ def test_dependencies_of_grid_engines_own() -> None:
         ({"l": {"a": "1,b=2"}}, "one word"),
         ({"l": {"a": "1 -o /etc"}}, "one word"),
         ({"queue": "a b"}, "one word"),
-        ({"options": ["-o", "/x"]}, "-o is given by drover"),
+        ({"options": ["-i", "/x"]}, "-i is given by drover"),
         ({"options": ["a b"]}, "one word without blanks"),
-        ({"nativeSpecification": "-N mine"}, "-N is given by drover"),
+        ({"nativeSpecification": "-hold_jid 7"}, "-hold_jid is given by drover"),
+        ({"nativeSpecification": "-b n"}, "-b n: a command is executed as it is"),
+        ({"options": ["-shell", "y"]}, "`sh`, `-c`"),
+        ({"options": ["-now", "y"]}, "until there is room"),
+        ({"nativeSpecification": "-r y"}, "the field `requeue`"),
+        ({"nativeSpecification": "-j maybe"}, "yes or no"),
+        ({"nativeSpecification": "-q all.q -N"}, "-N wants a value"),
+        ({"nativeSpecification": "-o elsewhere:/x"}, "another host"),
+        ({"nativeSpecification": "-e $HOSTNAME.e"}, "of variables there are HOME"),
         ({"nativeSpecification": "-l a=1\n-x"}, "one line"),
         ({"deadlineTime": "10:00"}, "give the field `deadline`"),
         ({"softRunDurationLimit": 3}, "suspended time"),
@@ -169,6 +180,86 @@ def test_dependencies_of_grid_engines_own() -> None:
 def test_bad_options_say_what_is_wrong(native: dict[str, Any], why: str) -> None:
     """Neither passed over, nor passed on."""
     assert why in _options.native_problem("drmaa", native, CONFIG)
+
+
+# --- flags that are fields ---------------------------------------------------------------------
+
+
+def flagged(words: str, **fields: Any) -> JobSpec:
+    """Give what becomes of words in both of the options that may hold them."""
+    made = [
+        GridEngine("drmaa", CONFIG).as_specified(spec(native={"drmaa": native}, **fields))
+        for native in ({"nativeSpecification": words}, {"options": words.split()})
+    ]
+    assert "" == _options.native_problem("drmaa", {"nativeSpecification": words}, CONFIG)
+    assert evolve(made[0], native={}) == evolve(made[1], native={})
+    return made[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["-V", "-cwd", "-b y", "-shell n", "-S /bin/bash", "-now no", "-terse", "-sync n", "-r n",
+     "-j n", "-V -cwd -b yes -j n"],
+)  # fmt: skip
+def test_flags_for_what_is_done_anyhow(words: str) -> None:
+    """They are in most native specifications that were ever written."""
+    assert spec(native={"drmaa": {}}) == flagged(words)
+    assert {"nativeSpecification": "-q all.q -l a=1"} == dict(
+        flagged(f"-q all.q {words} -l a=1").native["drmaa"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("-N mine", {"name": "mine"}),
+        ("-j y", {"join_output": True}),
+        ("-o /x/50%.out", {"stdout": "/x/50%%.out"}),
+        ("-e logs/e", {"stderr": "logs/e"}),
+        ("-o localhost:/x", {"stdout": "/x"}),
+        ("-o $HOME/$JOB_NAME.$JOB_ID.$TASK_ID", {"stdout": "HOME/true.%j.undefined"}),
+        ("-N n -o $JOB_NAME.o", {"name": "n", "stdout": "n.o"}),
+    ],
+)
+def test_flags_are_fields(words: str, wanted: dict[str, Any]) -> None:
+    """Handed over as they are they would be the wrapper's, or nobody's."""
+    made = flagged(words)
+    home = _template.home_directory()
+
+    told = {k: v.replace("HOME", home) if isinstance(v, str) else v for k, v in wanted.items()}
+    assert told == {name: getattr(made, name) for name in told}
+    assert {} == dict(made.native["drmaa"])
+
+
+def test_fields_win_over_flags() -> None:
+    """As attributes of a template do on Grid Engine."""
+    made = flagged("-N other -o /other -e /other", name="mine", stdout="out", stderr="err")
+    template = GridEngine("drmaa", CONFIG).as_specified(
+        spec(native={"drmaa": {"jobName": "mine", "outputPath": ":out", "options": ["-N", "x",
+                                                                                    "-o", "/x"]}})
+    )  # fmt: skip
+
+    assert ("mine", "out", "err") == (made.name, made.stdout, made.stderr)
+    assert ("mine", "out") == (template.name, template.stdout)
+
+
+def test_a_folder_for_output_gets_a_file_as_on_grid_engine(tmp_path: Path) -> None:
+    """`-o logs` is what most people write."""
+    (tmp_path / "100%").mkdir()
+    made = flagged(f"-N n -o 100% -e {tmp_path}/100%/", cwd=str(tmp_path))
+    array = flagged("-o t.$TASK_ID", cwd=str(tmp_path), array=Array(indices=3))
+
+    assert ("100%%/n.o%j", f"{tmp_path}/100%%/n.e%j") == (made.stdout, made.stderr)
+    assert "t.%a" == array.stdout
+
+
+def test_the_plan_shows_what_flags_became() -> None:
+    """Nothing of it is handed over a second time."""
+    shown = plan(native={"drmaa": {"nativeSpecification": "-V -N mine -q all.q"}})
+
+    assert () == shown.refused()
+    assert "drmaa_native_specification=-r n -q all.q" in shown.command
+    assert "drmaa_job_name=mine+KEY" in shown.command
 
 
 # --- the template ------------------------------------------------------------------------------
@@ -301,6 +392,20 @@ def test_plain_drmaa_has_no_words_for_resources() -> None:
     assert "drmaa_native_specification=anything 'at all'" in shown.command
     assert "drmaa_transfer_files=io" in shown.command
     assert "drmaa_duration_slimit=5" in shown.command
+
+
+def test_plain_drmaa_hands_on_the_words_of_a_program() -> None:
+    """They are that system's own: nobody here knows them."""
+    scheduler = PlainDrmaa("drmaa", DrmaaConfig(dialect=PLAIN))
+
+    def shown(**native: Any) -> Plan:
+        return scheduler.plan(spec(native={"drmaa": native}), SCRIPT)
+
+    made = shown(options=["-p", "long", "--comment=a b", "-cwd"], nativeSpecification="-n 4")
+    assert () == made.refused()
+    assert "drmaa_native_specification=-p long '--comment=a b' -cwd -n 4" in made.command
+    assert ["native"] == [row.field for row in shown(options=["a\nb"]).refused()]
+    assert ["native"] == [row.field for row in shown(pe="smp").refused()]
 
 
 def test_the_question_to_the_worker() -> None:
