@@ -52,6 +52,17 @@ def test_a_job_that_never_ran_was_aborted(session: drmaa.Session, make: Make) ->
     assert (False, False, "", False, True, 0) == session.wait(job_id)[1:7]
 
 
+def test_a_script_needs_no_first_line(session: drmaa.Session, make: Make, tmp_path: Path) -> None:
+    """It was written for Grid Engine, where it runs."""
+    script = tmp_path / "script"
+    script.write_text('test "$1" = "a b" && exit 5\n')
+    script.chmod(0o755)
+    template = make("", remoteCommand="./script")
+    template.args = ["a b"]
+
+    assert 5 == session.wait(session.runJob(template), WAIT_S).exitStatus
+
+
 def test_a_limit_ends_a_job(session: drmaa.Session, make: Make) -> None:
     info = session.wait(session.runJob(make("exec sleep 300", hardWallclockTimeLimit=1)), WAIT_S)
 

@@ -220,6 +220,35 @@ def test_a_category_that_cannot_be_is_refused(
         specify(config, jobCategory="c")
 
 
+@pytest.mark.parametrize(
+    ("head", "mode", "given", "shell"),
+    [
+        (b"exit 5\n", 0o755, "{}/script", True),
+        (b"exit 5\n", 0o755, "./script", True),
+        (b"", 0o755, "{}/script", True),
+        (b"exit 5\n", 0o644, "{}/script", False),
+        (b"#!/bin/bash\nexit 5\n", 0o755, "{}/script", False),
+        (b"\x7fELF\2\1\1\0", 0o755, "{}/script", False),
+        (b"exit 5\n", 0o755, "script", False),
+        (b"exit 5\n", 0o755, "{}/none", False),
+        (b"exit 5\n", 0o755, "{}/.", False),
+    ],
+)
+def test_a_script_that_names_no_interpreter_is_the_shells(
+    specify: Specify, tmp_path: Path, *, head: bytes, mode: int, given: str, shell: bool
+) -> None:
+    """On Grid Engine it runs; a kernel refuses it."""
+    (tmp_path / "script").write_bytes(head)
+    (tmp_path / "script").chmod(mode)
+    command = given.format(tmp_path)
+    spec = specify(remoteCommand=command, args=["a"], workingDirectory=tmp_path)
+
+    assert (("/bin/sh",) * shell + (command, "a"), "script" if shell else None) == (
+        spec.argv, spec.name,
+    )  # fmt: skip
+    assert "n" == specify(remoteCommand=command, workingDirectory=tmp_path, jobName="n").name
+
+
 def test_a_near_miss_of_a_category_is_named(specify: Specify, tmp_path: Path) -> None:
     config = configured(tmp_path, "[drmaa.categories.long]")
 

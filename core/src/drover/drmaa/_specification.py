@@ -28,6 +28,7 @@ from drover.errors import did_you_mean
 from drover.models import RESOURCE_FIELDS, JobSpec, Resources
 
 CATEGORIES: Final = "drmaa.categories"
+SHELL: Final = "/bin/sh"
 HERE: Final = "-cwd"
 """A flag of Grid Engine's that only the submitting process can obey; no other system has it."""
 _OURS: Final = ("argv", "array", "resources")
@@ -75,17 +76,22 @@ class Specifier:
         if not template.remoteCommand:
             raise fault(DeniedByDrmException, "the job template has no remoteCommand")
         category, resources = self._category()
+        cwd = self._cwd(index)
         fields: dict[str, Any] = {
             **category,
             "argv": (template.remoteCommand, *template.args),
             "tags": (*category.get("tags", ()), tag),
             "env": {**category.get("env", {}), **template.jobEnvironment},
-            "cwd": self._cwd(index),
+            "cwd": cwd,
             "resources": self._limited(Resources(**resources)),
             **self._streams(index),
         }
         if template.jobName:
             fields["name"] = template.jobName
+        if _is_script_of_none(template.remoteCommand, cwd):
+            # As execvp(3), by which Grid Engine executes commands.
+            fields["argv"] = (SHELL, *fields["argv"])
+            fields.setdefault("name", template.remoteCommand.rpartition("/")[2])
         if template.jobSubmissionState:
             fields["hold"] = template.jobSubmissionState == SUBMISSION_STATE_HOLD
         if template.startTime:
@@ -169,6 +175,20 @@ class Specifier:
         native = {name: dict(table) for name, table in category.items()}
         native[self._backend] = {**native.get(self._backend, {}), **options}
         return native
+
+
+def _is_script_of_none(command: str, cwd: str) -> bool:
+    """Tell whether a command is an executable text that names no interpreter."""
+    path = os.path.join(cwd, command)  # noqa: PTH118 - bytes that are no text stay
+    # Without a slash it is found by PATH, on the node.
+    if "/" not in command or not os.access(path, os.X_OK) or not os.path.isfile(path):  # noqa: PTH113
+        return False
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            head = file.read(256)
+    except OSError:
+        return False
+    return not head.startswith(b"#!") and b"\0" not in head
 
 
 def _home_directory() -> str:
