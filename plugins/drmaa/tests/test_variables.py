@@ -9,16 +9,16 @@ from drover.models import Attempt
 from drover_drmaa._variables import TASK, with_own_index
 
 
-def told(index: int | None, array: object = None, **fields: Any) -> dict[str, str]:
+def told(index: int | None, array: Any = None, **fields: Any) -> dict[str, str]:
     """Give the variables of a job, or of an element of an array."""
     variables = fields.pop("variables", {})
     made = JobSpec(
         argv=("/bin/true",), array=None if array is None else Array(indices=array), **fields
-    )  # type: ignore[arg-type]  # as users give them
+    )
     attempt = Attempt(
         job_id="j", number=1, token="t", spec=made, array_index=index, variables=variables
     )
-    return dict(with_own_index("drmaa", attempt).variables)
+    return dict(with_own_index("drmaa", attempt, "smp").variables)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,20 @@ def test_what_the_owner_sets_wins() -> None:
     ).items()
 
 
-def test_one_that_may_lie_on_several_nodes_has_grid_engines_numbers() -> None:
+@pytest.mark.parametrize(
+    ("native", "changed"),
+    [
+        ({"pe": "mpi"}, False),
+        ({"nativeSpecification": "-q all.q -pe mpi 8"}, False),
+        ({"options": ["-pe", "mpi", "8"]}, False),
+        ({"pe": "smp"}, True),
+        ({"options": ["-pe", "smp", "8"]}, True),
+        ({"options": ["-q", "mpi"]}, True),
+    ],
+)
+def test_one_that_may_lie_on_several_nodes_has_grid_engines_numbers(
+    native: dict[str, Any], changed: bool
+) -> None:
     """By them `qrsh -inherit`, which starts the rest of an MPI job, finds it."""
-    assert {} == told(1, 3, native={"drmaa": {"pe": "mpi"}})
-    assert {} != told(1, 3, native={"other": {"pe": "mpi"}})
+    assert changed == bool(told(1, 3, native={"drmaa": native}))
+    assert told(1, 3, native={"other": native})

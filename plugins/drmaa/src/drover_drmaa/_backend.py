@@ -39,6 +39,7 @@ class DrmaaBackend(CommandLineBackend):
 
     def __init__(self, context: Context) -> None:
         config = DrmaaConfig.read(context.name, context.config)
+        self._config = config
         self._is_plain = plain = config.dialect == PLAIN
         contact = "" if plain else CONTACT.format(store=context.store_id)
         wrong = any_will_do if plain else no_grid_engine
@@ -49,7 +50,6 @@ class DrmaaBackend(CommandLineBackend):
         routed = RoutingContext(context, self.link, config.commands, note)
         self._speech = (PlainDrmaa if plain else GridEngine)(context.name, config)
         super().__init__(routed, self._speech)
-        self._timeout_s = config.command_timeout_s
         self._is_started = False
 
     @hookimpl
@@ -75,7 +75,8 @@ class DrmaaBackend(CommandLineBackend):
         """Hand attempts over, with DRMAA's own attributes in their fields."""
         given = [self._specified(attempt) for attempt in attempts]
         if not self._is_plain:
-            given = [with_own_index(self.context.name, attempt) for attempt in given]
+            name, pe = self.context.name, self._config.pe
+            given = [with_own_index(name, attempt, pe) for attempt in given]
         return super().drover_submit(given)
 
     @hookimpl
@@ -121,7 +122,7 @@ class DrmaaBackend(CommandLineBackend):
         self.context.report(observations)
 
     def _reap(self, ids: Sequence[str]) -> Mapping[str, Any]:
-        command = _asking.about("reap", ids, self._timeout_s)
+        command = _asking.about("reap", ids, self._config.command_timeout_s)
         reply = self.link.ask(command.argv, command.input, command.timeout_s)
         return _asking.answers(reply.stdout, "ended")
 

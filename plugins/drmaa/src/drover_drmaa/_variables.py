@@ -1,6 +1,8 @@
 """Variables of Grid Engine, as a job has them that was handed over as its owner sees it."""
 
-from typing import Final
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Final
 
 from attrs import evolve
 
@@ -11,7 +13,7 @@ UNDEFINED: Final = "undefined"
 TASK: Final = ("SGE_TASK_ID", "SGE_TASK_FIRST", "SGE_TASK_LAST", "SGE_TASK_STEPSIZE")
 
 
-def with_own_index(name: str, attempt: Attempt) -> Attempt:
+def with_own_index(name: str, attempt: Attempt, pe: str) -> Attempt:
     """Let a job find its own index where scripts for Grid Engine look for it.
 
     Grid Engine counts what is handed over at once from 1: elements of an array with any indices,
@@ -20,12 +22,19 @@ def with_own_index(name: str, attempt: Attempt) -> Attempt:
     Args:
         name: The backend's, whose options are read.
         attempt: As it is handed over. What its owner sets wins.
+        pe: The parallel environment that keeps slots on one node.
     """
-    if "pe" in attempt.spec.native.get(name, {}):
+    if _environment(attempt.spec.native.get(name, {})) not in {"", pe}:
         # Its slots may lie on several nodes: `qrsh -inherit` finds it by Grid Engine's own number.
         return attempt
     told = {"JOB_NAME": attempt.spec.label, **dict(zip(TASK, _numbers(attempt), strict=True))}
     return evolve(attempt, variables={**told, **attempt.variables})
+
+
+def _environment(native: Mapping[str, Any]) -> str:
+    words = [*str(native.get("nativeSpecification", "")).split(), *native.get("options", ())]
+    named = (word for flag, word in pairwise(words) if flag == "-pe")
+    return next(named, str(native.get("pe", "")))
 
 
 def _numbers(attempt: Attempt) -> tuple[str, ...]:
