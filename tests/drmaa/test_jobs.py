@@ -205,6 +205,20 @@ def test_flags_that_programs_for_grid_engine_have(
     assert (0, f"{tmp_path}\ninherited\n") == (info.exitStatus, said)
 
 
+def test_letters_that_programs_for_slurm_have(
+    session: drmaa.Session, make: Make, backend: str, tmp_path: Path
+) -> None:
+    """Most people type those; elsewhere they mean nothing, or something else."""
+    script = "echo $SLURM_CPUS_PER_TASK $SLURM_MEM_PER_NODE > out"
+    template = make(script, nativeSpecification="-t 5 -N1 -c 2 --mem 60")
+    if backend == "slurm":
+        assert 0 == session.wait(session.runJob(template), WAIT_S).exitStatus
+        assert "2 60\n" == (tmp_path / "out").read_text()
+    else:
+        with pytest.raises(drmaa.DeniedByDrmException, match=r"^code 17: "):
+            session.runJob(template)
+
+
 def test_a_job_category_is_configured(
     session: drmaa.Session, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

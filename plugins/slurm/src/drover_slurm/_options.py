@@ -40,6 +40,24 @@ OURS: Final = frozenset({
 })  # fmt: skip
 """Options of sbatch that carry what drover rests on; they are not the user's to give."""
 
+SHORT: Final[Mapping[str, str]] = {
+    "A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile",
+    "G": "gpus", "J": "job-name", "L": "licenses", "M": "clusters", "N": "nodes",
+    "S": "core-spec", "a": "array", "b": "begin", "c": "cpus-per-task", "d": "dependency",
+    "e": "error", "i": "input", "m": "distribution", "n": "ntasks", "o": "output",
+    "p": "partition", "q": "qos", "t": "time", "w": "nodelist", "x": "exclude",
+}  # fmt: skip
+"""Letters of sbatch that take a value, and the long names of the same."""
+SHORT_FLAGS: Final[Mapping[str, str]] = {
+    "H": "hold", "O": "overcommit", "Q": "quiet", "V": "version", "W": "wait", "h": "help",
+    "k": "no-kill", "s": "oversubscribe", "v": "verbose",
+}  # fmt: skip
+"""Letters that take none. Source: sbatch(1) of Slurm 22.05, as are the others."""
+_VALUED: Final = frozenset({
+    *SHORT.values(), "mem", "reservation", "tmp", "gpus-per-task",
+    *(name.replace("_", "-") for name, kind in NATIVE.items() if kind in {TEXT, COUNT}),
+})  # fmt: skip
+
 _SIGNAL: Final = re.compile(r"(?P<who>[BR]{1,2}:)?(?P<what>[A-Z0-9+]+)(?P<when>@[0-9]+)?")
 _KIB: Final = 1024
 
@@ -54,7 +72,7 @@ def native_problem(name: str, options: Mapping[str, Any]) -> str:
             return f"option {option!r} is {kind}, not {value!r}"
         if any(re.search(r"[\0\n\r]", text) for text in _texts(value)):
             return f"option {option!r} is one line without control characters"
-    problems = [_word_problem(word) for word in _texts(options.get("options", ()))]
+    problems = [_word_problem(word) for word in in_long(_texts(options.get("options", ())))]
     if "signal" in options:
         problems.append(_signal_problem(str(options["signal"])))
     return next(filter(None, problems), "")
@@ -87,6 +105,36 @@ def _signal_problem(text: str) -> str:
     return ""
 
 
+def in_long(words: Sequence[str]) -> list[str]:
+    """Write words by their long names and in one piece: `-p long --mem 3G` is what people type.
+
+    What is no option of sbatch, or lacks its value, stays as it is.
+    """
+    found: list[str] = []
+    left = list(reversed(words))
+    while left:
+        word = left.pop()
+        name, value = _named(word)
+        if name in _VALUED and not value and left and not left[-1].startswith("-"):
+            value = left.pop()
+        if value:
+            word = f"--{name}={value}"
+        elif name in SHORT_FLAGS.values():
+            word = f"--{name}"
+        found.append(word)
+    return found
+
+
+def _named(word: str) -> tuple[str, str]:
+    """Read `-p`, `-plong`, `-H` or `--mem`: the long name, and what follows a letter at once."""
+    if word.startswith("--"):
+        return word[2:], ""
+    letter, rest = word[1:2], word[2:]
+    if not word.startswith("-") or (letter in SHORT_FLAGS and rest):
+        return "", ""
+    return {**SHORT, **SHORT_FLAGS}.get(letter, ""), rest
+
+
 def _word_problem(word: str) -> str:
     name = word.removeprefix("--").partition("=")[0]
     if not re.match(r"--[a-z]", word):
@@ -111,7 +159,7 @@ def options(name: str, spec: JobSpec) -> tuple[str, ...]:
         elif option == "gres":
             value = generic(resources, value)
         words.append(flag if kind == FLAG else f"{flag}={value}")
-    return (*words, *native.get("options", ()))
+    return (*words, *in_long(native.get("options", ())))
 
 
 _TYPES: Final[Mapping[Condition, str]] = {

@@ -227,6 +227,48 @@ def test_raw_words_come_last_as_they_are() -> None:
     assert (*PLAIN, *words[::2]) == options({"options": words[::2]})
 
 
+@pytest.mark.parametrize(
+    ("text", "long"),
+    [
+        ("-p long", "--partition=long"),
+        ("-plong -t60", "--partition=long --time=60"),
+        ("-t 1:00:00 -N 1 -n 4 -c 2", "--time=1:00:00 --nodes=1 --ntasks=4 --cpus-per-task=2"),
+        ("--mem 3G --mem-per-cpu 1G", "--mem=3G --mem-per-cpu=1G"),
+        ("--mem=3G --exclusive -H", "--mem=3G --exclusive --hold"),
+        ("-k -O -s", "--no-kill --overcommit --oversubscribe"),
+    ],
+)
+def test_words_may_be_written_as_people_type_them(text: str, long: str) -> None:
+    """Programs that submit by DRMAA have them so in their native specifications."""
+    words = text.split()
+
+    assert "" == _options.native_problem("slurm", {"options": words})
+    assert (*PLAIN, *long.split()) == options({"options": words})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("-J mine", "--job-name is given by drover"),
+        ("-o out", "--output is given"),
+        ("-d afterok:7", "--dependency is given"),
+        ("-a0-3", "--array is given"),
+        ("-W", "--wait is given"),
+        ("-p", "begins with --"),
+        ("-p -H", "begins with --, not '-p'"),
+        ("-Z3", "begins with --"),
+        ("-Z 3", "begins with --"),
+        ("-Hx", "begins with --"),
+        ("--exclusive script.sh", "begins with --, not 'script.sh'"),
+        ("-p long script.sh", "begins with --, not 'script.sh'"),
+        ("-H script.sh", "begins with --, not 'script.sh'"),
+    ],
+)
+def test_words_that_are_no_options_are_refused_in_short_as_well(text: str, why: str) -> None:
+    """A word that is left over would be the script."""
+    assert why in _options.native_problem("slurm", {"options": text.split()})
+
+
 def test_options_of_another_backend_are_nothing_to_us() -> None:
     """One specification may hold options for several clusters."""
     ours = spec(native={"slurm": {"qos": "few"}, "other": {"qos": "many"}})
