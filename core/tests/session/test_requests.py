@@ -9,7 +9,9 @@ import pytest
 from session_hand import WAIT_S, Hand, poll
 
 from drover import (
+    Array,
     Job,
+    JobArray,
     Session,
     State,
     Verb,
@@ -242,3 +244,20 @@ def test_no_job_is_retried_while_it_is_purged(
     second.join(WAIT_S)
 
     assert (1, False) == (len(raised), folder.exists())
+
+
+def test_a_job_named_twice_is_asked_once(session: Session, hand: Hand) -> None:
+    """An array and one of its elements, and none would be retried: it "has not ended"."""
+    array = session.submit(["x"], array=Array(indices=2))
+    assert isinstance(array, JobArray)
+    for element in array:
+        hand.end(element, 1)
+    session.wait(array, WAIT_S)
+    assert [array[0], array[1], array[1]] == session.retry([array, array[1]])
+    poll(lambda: {2} == {hand.attempts[element.id].number for element in array})
+    for element in array:
+        hand.lose(element)
+    session.wait(array, WAIT_S)
+    session.resolve([array, array[1]], State.FAILED)
+
+    assert {State.FAILED: 2} == array.counts

@@ -156,7 +156,7 @@ def retry(session: "Session", ids: Sequence[str], *, may_run_twice: bool) -> Non
     lost: list[str] = []
     session.store.refuse_if_read_only()
     with no_attempt_opened(session.home), session.store.write() as (writer, reader):
-        for job_id in ids:
+        for job_id in dict.fromkeys(ids):
             job = reader.job(job_id)
             if job.state is State.LOST:
                 lost.append(job_id)
@@ -181,7 +181,7 @@ def approve(session: "Session", ids: Sequence[str]) -> None:
     """
     now = session.store.clock.time()
     with session.store.write() as (writer, reader):
-        for job_id in ids:
+        for job_id in dict.fromkeys(ids):
             job = reader.job(job_id)
             if job.state is not State.AWAITING_APPROVAL:
                 why = "it does not wait for an approval"
@@ -198,7 +198,7 @@ def resolve(session: "Session", ids: Sequence[str], state: State, why: str) -> N
     """
     now = session.store.clock.time()
     with session.store.write() as (writer, reader):
-        for job_id in ids:
+        for job_id in dict.fromkeys(ids):
             job = reader.job(job_id)
             if job.state is not State.LOST:
                 raise IllegalRequestError(job_id, "resolve", job.state, "only LOST jobs can be")
