@@ -63,6 +63,19 @@ def test_ps_by_state_takes_any_case_and_commas(call: Any, session: Any, make_job
     assert "a " in output
 
 
+def test_ps_gives_the_ids_of_all_that_fit(call: Any, session: Any, make_job: Any) -> None:
+    """What is handed to `drover retry` must not miss the thirty-first job that failed."""
+    session.things += [make_job(id=f"f{n:02}", n=n, state=State.FAILED) for n in range(40)]
+    session.things.append(make_job(id="good", n=99))
+
+    assert [f"f{n:02}" for n in reversed(range(40))] == call(
+        "ps", "--ids", "--state", "failed"
+    ).stdout.splitlines()
+    assert "f39\nf38\n" == call("ps", "--ids", "--state", "failed", "-n", "2").stdout
+    assert 41 == len(call("ps", "--ids").stdout.split())
+    assert isinstance(call("ps", "--ids", "--json").exception, click.UsageError)
+
+
 def test_ps_refuses_an_unknown_state(call: Any) -> None:
     """A misspelt state must not look like an empty store."""
     result = call("ps", "--state", "DONE")

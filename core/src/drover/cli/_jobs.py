@@ -12,12 +12,16 @@ from drover.cli._options import json_option
 from drover.cli._params import BackendName, JobId
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from drover.cli._settings import Settings
     from drover.events import Event
     from drover.models import JobRecord
     from drover.session import Job, Session
+    from drover.states import State
 
-# Of those that have ended, by default: what fits a screen beside the unfinished.
+# By default, of all and of those that have ended: what fits a screen.
+_MOST: Final = 30
 _RECENT: Final = 10
 
 
@@ -28,13 +32,14 @@ _RECENT: Final = 10
 @click.option("--backend", type=BackendName(), help="On this backend only.")
 @click.option("--array", metavar="ID", type=JobId(), help="Elements of this array only.")
 @click.option("--all", "everything", is_flag=True, help="Every job of the store.")
-@click.option(
-    "-n", "newest", type=click.IntRange(1), default=30, show_default=True, help="At most."
-)
+@click.option("-n", "newest", type=click.IntRange(1), help=f"At most. [default: {_MOST}]")
+@click.option("--ids", is_flag=True, help="Ids alone, of all that fit: for other commands.")
 @json_option
 @click.pass_obj
 def ps_command(settings: Settings, /, **options: Any) -> int:
     """List jobs, newest first: the unfinished, and the latest that have ended."""
+    if options["ids"] and options["as_json"]:
+        raise click.UsageError("--ids and --json exclude each other")
     filters = {name: options[name] for name in ("tag", "name", "backend", "array")}
     with settings.open(engine="none") as session:
         if filters["array"] is not None:
@@ -42,9 +47,18 @@ def ps_command(settings: Settings, /, **options: Any) -> int:
         jobs = _chosen(session, options, filters)
         counts = session.counts(**filters)
         records = [job.record for job in jobs]
-    if options["as_json"]:
+    if options["ids"]:
+        for record in records:
+            click.echo(record.id)
+    elif options["as_json"]:
         click.echo(_documents.text_of(_documents.jobs_document(records, counts)))
-        return _exits.OK
+    else:
+        _list(records, counts)
+    return _exits.OK
+
+
+def _list(records: list[JobRecord], counts: Mapping[State, int]) -> None:
+    """Write jobs for people, and how many there are in all."""
     from drover.cli._render import count_line
     from drover.cli._views import job_table
 
@@ -53,7 +67,6 @@ def ps_command(settings: Settings, /, **options: Any) -> int:
     hidden = sum(counts.values()) - len(records)
     more = f"; {hidden} not shown" if hidden > 0 else ""
     click.echo(count_line(counts) + more)
-    return _exits.OK
 
 
 def _chosen(session: Session, options: dict[str, Any], filters: dict[str, Any]) -> list[Job]:
@@ -61,7 +74,7 @@ def _chosen(session: Session, options: dict[str, Any], filters: dict[str, Any]) 
     from drover.cli._views import UNFINISHED
     from drover.states import ENDED
 
-    newest = None if options["everything"] else options["newest"]
+    newest = _limit(options)
     if options["states"]:
         return session.jobs(state=_states(options["states"]), newest=newest, **filters)
     if newest is None or options["array"] is not None:
@@ -70,6 +83,13 @@ def _chosen(session: Session, options: dict[str, Any], filters: dict[str, Any]) 
     room = min(_RECENT, newest) if not unfinished else min(_RECENT, newest - len(unfinished))
     recent = session.jobs(state=ENDED, newest=room, **filters) if room > 0 else []
     return sorted([*unfinished, *recent], key=lambda job: job.n, reverse=True)
+
+
+def _limit(options: dict[str, Any]) -> int | None:
+    """Tell how many to list at most; `None`: all. Ids go to commands, which are to miss none."""
+    if options["everything"]:
+        return None
+    return options["newest"] or (None if options["ids"] else _MOST)
 
 
 def _states(words: tuple[str, ...]) -> list[Any]:
