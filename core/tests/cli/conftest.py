@@ -137,6 +137,8 @@ class FakeSession:
     things: list = field(factory=list)
     verdict: Verdict = Verdict.DONE
     default_backend: str = "local"
+    read_only: bool = False
+    engine: FakeEngine = field(factory=FakeEngine)
     home: Path = Path("/home")
     asked: list = field(factory=list)
     infos: list = field(factory=lambda: [FakeBackend()])
@@ -229,7 +231,7 @@ class FakeSession:
         return self.findings
 
     def engine_status(self) -> Any:
-        return FakeEngine()
+        return self.engine
 
     def engine_stop(self, timeout: Any = 10.0) -> Any:
         return True

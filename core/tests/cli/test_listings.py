@@ -76,6 +76,29 @@ def test_ps_gives_the_ids_of_all_that_fit(call: Any, session: Any, make_job: Any
     assert isinstance(call("ps", "--ids", "--json").exception, click.UsageError)
 
 
+@pytest.mark.parametrize("words", [("ps",), ("ps", "--json"), ("show", "run1"), ("show", "arr1")])
+def test_what_nobody_works_on_is_said_to_be_old(
+    call: Any, session: Any, make_job: Any, make_array: Any, words: tuple[str, ...]
+) -> None:
+    """After a restart of the machine, what ran must not look as if it still did."""
+    runs = make_job(id="run1", state=State.RUNNING, outcome=None)
+    session.things += [runs, make_array([runs])] if words[-1] == "arr1" else [runs]
+
+    assert "" == call(*words).stderr
+    session.engine.running = False
+    assert "drover engine restart" in call(*words).stderr
+    session.read_only = True
+    assert "" == call(*words).stderr
+
+
+def test_ended_jobs_need_no_engine(call: Any, session: Any, make_job: Any) -> None:
+    """An engine leaves when all has ended: that is no trouble."""
+    session.things.append(make_job(id="done"))
+    session.engine.running = False
+
+    assert "" == call("ps").stderr + call("show", "done").stderr
+
+
 def test_ps_refuses_an_unknown_state(call: Any) -> None:
     """A misspelt state must not look like an empty store."""
     result = call("ps", "--state", "DONE")

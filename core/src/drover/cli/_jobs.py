@@ -38,6 +38,8 @@ _RECENT: Final = 10
 @click.pass_obj
 def ps_command(settings: Settings, /, **options: Any) -> int:
     """List jobs, newest first: the unfinished, and the latest that have ended."""
+    from drover.cli._views import warn_if_unwatched
+
     if options["ids"] and options["as_json"]:
         raise click.UsageError("--ids and --json exclude each other")
     filters = {name: options[name] for name in ("tag", "name", "backend", "array")}
@@ -47,6 +49,7 @@ def ps_command(settings: Settings, /, **options: Any) -> int:
         jobs = _chosen(session, options, filters)
         counts = session.counts(**filters)
         records = [job.record for job in jobs]
+        warn_if_unwatched(session, records)
     if options["ids"]:
         for record in records:
             click.echo(record.id)
@@ -115,18 +118,20 @@ def _states(words: tuple[str, ...]) -> list[Any]:
 @click.pass_obj
 def show_command(settings: Settings, job_id: str, *, show_env: bool, as_json: bool) -> int:
     """Tell all that is known of one job, or of an array."""
-    from drover.cli._views import document_of, is_array
+    from drover.cli._views import document_of, is_array, warn_if_unwatched
 
     with settings.open(engine="none") as session:
         job = session.job(job_id)
         if is_array(job):
             records = [element.record for element in job]
+            warn_if_unwatched(session, records)
             document = {**document_of(job), "jobs": [_documents.of_job(entry) for entry in records]}
             if as_json:
                 click.echo(_documents.text_of(document))
             else:
                 _show_array(document, records)
             return _exits.OK
+        warn_if_unwatched(session, [job.record])
         blockers = [blocker.id for blocker in job.blockers()]
         if as_json:
             told = _documents.of_job_in_full(job.record, blockers=blockers, show_env=show_env)

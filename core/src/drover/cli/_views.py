@@ -100,3 +100,19 @@ def about(record: JobRecord) -> str:
     if not words and record.native_state:
         words.append(record.native_state)
     return ", ".join(word for word in words if word)
+
+
+def warn_if_unwatched(session: Session, records: Iterable[JobRecord]) -> None:
+    """Say so where nobody works on jobs that have not ended: they stand as they were last seen.
+
+    After a restart of the machine what ran looks as if it ran, until an engine looks at it.
+    """
+    from drover.cli._terminal import complain
+
+    if all(record.state in ENDED for record in records) or session.read_only:
+        return
+    if not session.engine_status().running:
+        complain(
+            "no engine works on this store: what has not ended is as it was last seen. "
+            "Try: drover engine restart"
+        )
