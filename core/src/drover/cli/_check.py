@@ -40,8 +40,23 @@ def check_command(settings: Settings, backend: str, pytest_words: tuple[str, ...
         from drover.errors import UnknownBackendError
 
         raise UnknownBackendError(backend, known)
-    kit = subprocess.run([*kit_argv(backend), *pytest_words], check=False)
-    return _exits.OK if kit.returncode == 0 else _exits.UNSUCCESSFUL
+    return _ended([*kit_argv(backend), *pytest_words])
+
+
+def _ended(argv: list[str]) -> int:
+    """Run the kit to its end. Ctrl-C reaches it as well, and it ends its jobs before it leaves."""
+    was_interrupted = False
+    with subprocess.Popen(argv) as kit:
+        while True:
+            try:
+                code = kit.wait()
+            except KeyboardInterrupt:
+                was_interrupted = True
+            else:
+                break
+    if code == 0:
+        return _exits.OK
+    return _exits.INTERRUPTED if was_interrupted else _exits.UNSUCCESSFUL
 
 
 def kit_argv(backend: str) -> list[str]:
