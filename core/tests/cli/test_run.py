@@ -120,6 +120,52 @@ def test_a_second_interrupt_cancels(session: Any, monkeypatch: pytest.MonkeyPatc
     assert _run._Answer.DETACH is watch._ask()
 
 
+@pytest.fixture
+def interrupted_while_it_submits(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Type Ctrl-C when the job is stored and nobody knows its id."""
+    submit = type(session).submit
+
+    def interrupted(*given: Any, **options: Any) -> Any:
+        job = submit(*given, **options)
+        signal.raise_signal(signal.SIGINT)
+        return job
+
+    monkeypatch.setattr(type(session), "submit", interrupted)
+
+
+@pytest.mark.usefixtures("interrupted_while_it_submits")
+def test_who_interrupts_a_submission_is_told_the_id(call: Any) -> None:
+    """A job that is there must not be one that nobody can name."""
+    told = call("submit", "x")
+
+    assert ("new1\n", _exits.INTERRUPTED) == (told.stdout, told.code)
+
+
+@pytest.mark.usefixtures("interrupted_while_it_submits")
+@pytest.mark.parametrize("answer", ["detach", "cancel"])
+def test_who_interrupts_the_start_of_run_is_asked(call: Any, session: Any, answer: str) -> None:
+    """An early Ctrl-C means no more and no less than a late one."""
+    told = call("run", "--on-interrupt", answer, "x")
+
+    if answer == "detach":
+        assert _exits.INTERRUPTED == told.code
+        assert "job new1 goes on" in told.stderr
+    else:
+        assert Verb.CANCEL is session.asked[-1][0]
+
+
+@pytest.mark.usefixtures("interrupted_while_it_submits")
+def test_a_job_of_the_shells_background_hears_no_interrupt(call: Any) -> None:
+    """A shell lets what it runs behind ignore Ctrl-C; so do we."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        told = call("submit", "x")
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert ("new1\n", 0) == (told.stdout, told.code)
+
+
 def test_a_new_attempt_is_copied_from_its_start(
     make_job: Any, capfdbinary: pytest.CaptureFixture[bytes], make_record: Any
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from drover.cli import _exits
+from drover.cli._interrupts import finishing
 from drover.cli._options import (
     Decorator,
     JobCommand,
@@ -65,8 +66,9 @@ def run_command(settings: Settings, /, **options: Any) -> int:
     """
     with settings.open(backend=options["backend"]) as session:
         spec = spec_of(options, session.default_backend)
-        job = submitted(session, spec, options)
-        return _Watch(session, job, spec, options).to_the_end()
+        with finishing() as interrupted:
+            job = submitted(session, spec, options)
+        return _Watch(session, job, spec, options).to_the_end(was_interrupted=interrupted())
 
 
 def submitted(session: Session, spec: JobSpec, options: dict[str, Any]) -> Job | JobArray:
@@ -102,19 +104,30 @@ class _Watch:
         self._pump: Pump | None = None
         self._cancelled = False
 
-    def to_the_end(self) -> int:
-        """Stream until all has ended, or the user detaches."""
+    def to_the_end(self, *, was_interrupted: bool = False) -> int:
+        """Stream until all has ended, or the user detaches.
+
+        Args:
+            was_interrupted: Whether Ctrl-C was typed while the job was being submitted.
+        """
+        if was_interrupted and self._leaves():
+            return _exits.INTERRUPTED
         while True:
             try:
                 self._stream()
                 return self._close()
             except KeyboardInterrupt:
-                answer = self._ask()
-                if answer is _Answer.DETACH:
-                    self._say(f"detached; job {self._id} goes on. See: drover logs -f {self._id}")
+                if self._leaves():
                     return _exits.INTERRUPTED
-                if answer is _Answer.CANCEL:
-                    self._cancel()
+
+    def _leaves(self) -> bool:
+        """Do what Ctrl-C means, and tell whether that is to leave the job alone."""
+        answer = self._ask()
+        if answer is _Answer.DETACH:
+            self._say(f"detached; job {self._id} goes on. See: drover logs -f {self._id}")
+        elif answer is _Answer.CANCEL:
+            self._cancel()
+        return answer is _Answer.DETACH
 
     def _stream(self) -> None:
         """Copy the output of one element after the other, from where an interrupt left it."""

@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 @click.pass_obj
 def submit_command(settings: Settings, /, **options: Any) -> int:
     """Hand CMD in as a job and print its id, which is durable by then."""
+    from drover.cli._interrupts import finishing
     from drover.cli._run import submitted
 
     with settings.open(backend=options["backend"]) as session:
         spec = spec_of(options, session.default_backend)
-        job = submitted(session, spec, options)
+        with finishing() as interrupted:
+            job = submitted(session, spec, options)
         if not options["as_json"]:
             click.echo(job.id)
         else:
             from drover.cli._views import document_of
 
             click.echo(_documents.text_of(document_of(job)))
-    return _exits.OK
+    return _exits.INTERRUPTED if interrupted() else _exits.OK
 
 
 @click.command("plan", cls=JobCommand, context_settings={"allow_interspersed_args": False})
