@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from drover.cli import _exits, _run
 from drover.cli._stream import Pump
@@ -164,6 +165,28 @@ def test_a_job_of_the_shells_background_hears_no_interrupt(call: Any) -> None:
         signal.signal(signal.SIGINT, before)
 
     assert ("new1\n", 0) == (told.stdout, told.code)
+
+
+@pytest.mark.parametrize(("state", "is_told"), [(State.RUNNING, True), (State.SUCCEEDED, False)])
+def test_a_job_that_nobody_reads_is_said_to_go_on(
+    session: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    state: State, is_told: bool,
+) -> None:  # fmt: skip
+    """`drover run -- yes | head` leaves a job behind that fills the disk."""
+    spec = JobSpec(argv=("yes",))
+    options = {"as_json": False, "raw": False, "quiet": False, "on_interrupt": "ask"}
+    job = session.submit(spec)
+    job.record = evolve(job.record, state=state)
+    watch = _run._Watch(session, job, spec, options)
+
+    def broken(_watch: Any) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(_run._Watch, "_stream", broken)
+    with pytest.raises(BrokenPipeError):
+        watch.to_the_end()
+
+    assert is_told == ("drover cancel new1" in capsys.readouterr().err)
 
 
 def test_a_new_attempt_is_copied_from_its_start(

@@ -116,6 +116,13 @@ class _Watch:
             try:
                 self._stream()
                 return self._close()
+            except BrokenPipeError:
+                if not all(element.state.ends_wait for element in self._elements):
+                    self._say(
+                        f"nobody reads the output any more; job {self._id} goes on. "
+                        f"To end it: drover cancel {self._id}"
+                    )
+                raise
             except KeyboardInterrupt:
                 if self._leaves():
                     return _exits.INTERRUPTED
