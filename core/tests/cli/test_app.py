@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -239,6 +240,34 @@ def test_a_plugin_needs_a_name_that_python_and_pip_take(
 
     assert isinstance(result.exception, click.BadParameter)
     assert [] == list(tmp_path.iterdir())
+
+
+def test_no_plugin_takes_the_place_of_one_that_is_installed(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`plugin new local` would make pip replace the backend that everything runs on."""
+    facts = tmp_path / "drover_mine-1.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: drover-mine\nVersion: 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    refused = call("plugin", "new", "mine", "--into", str(tmp_path)).exception
+
+    assert isinstance(refused, click.BadParameter)
+    assert "drover-mine is installed already" in refused.message
+    assert not (tmp_path / "drover-mine").exists()
+
+
+def test_what_to_type_next_is_one_word_to_every_shell(call: Any, tmp_path: Path) -> None:
+    """Brackets are a pattern to zsh, and a folder may have blanks in its name."""
+    folder = tmp_path / "my plugins"
+    folder.mkdir()
+
+    told = call("plugin", "new", "mine", "--into", str(folder)).stdout.splitlines()[-1]
+
+    words = ["Next:", "pip", "install", "-e", f"{folder}/drover-mine[test]", "&&"]
+    assert [*words, "drover", "check", "mine"] == shlex.split(told)
+    assert "'" in told
 
 
 def test_nothing_is_overwritten(call: Any, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +59,8 @@ def new_command(name: str, kind: str, into: Path) -> int:
     from drover.cli._terminal import shown
 
     click.echo(f"{shown(str(target))}: {count} files")
-    click.echo(f"Next: pip install -e {shown(str(target))}[test] && drover check {name}")
+    wanted = shlex.quote(f"{target}[test]")
+    click.echo(f"Next: pip install -e {shown(wanted)} && drover check {name}")
     return _exits.OK
 
 
@@ -68,6 +71,20 @@ def _check_name(name: str) -> None:
             "letter first, such as 'mycluster'",
             param_hint="NAME",
         )
+    if _is_installed(f"drover-{name}"):
+        raise click.BadParameter(
+            f"drover-{name} is installed already, and the new one would take its place; choose "
+            "another name",
+            param_hint="NAME",
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def template_folder(kind: str = "process") -> Path | None:
