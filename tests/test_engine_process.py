@@ -52,6 +52,20 @@ def is_gone(pid: int) -> bool:
     return process_started(pid) == ""
 
 
+def test_an_engine_reads_the_settings_that_its_client_has_read(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a job goes to a backend that the client knows and the engine has never heard of."""
+    settings = tmp_path / "xdg" / "drover"
+    settings.mkdir(parents=True)
+    (settings / "config.toml").write_text('[backends.half]\nplugin = "local"\nidle_s = 1\n')
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+
+    with drover.open(session.home) as other:
+        job = other.submit(["true"], backend="half")
+        poll(lambda: job.state is State.SUCCEEDED, other)
+
+
 def test_a_killed_engine_is_replaced_while_somebody_waits(session: Session, tmp_path: Path) -> None:
     """Who waits sees the true end, whoever works on the store by then."""
     job = submit(session, f"echo run >> {tmp_path}/runs; sleep 1; exit 7")

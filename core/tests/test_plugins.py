@@ -420,7 +420,8 @@ def test_a_report_in_a_client_is_dropped(context: BackendContext) -> None:
         ("JOB_ID", True), ("QUEUE", True), ("PMIX_RANK", False), ("PMI_FD", False),
         ("SLURM_CPU_BIND", False), ("SLURMD_NODENAME", False), ("SBATCH_PARTITION", False),
         ("SGE_O_WORKDIR", False), ("XDG_SESSION_ID", False), ("DBUS_SESSION_BUS_ADDRESS", False),
-        ("DROVER_TOKEN", False), ("PBS_JOBID", False),
+        ("DROVER_TOKEN", False), ("PBS_JOBID", False), ("XDG_RUNTIME_DIR", False),
+        ("XDG_CONFIG_HOME", True), ("XDG_CACHE_HOME", True), ("XDG_DATA_DIRS", True),
     ],
 )  # fmt: skip
 def test_the_callers_scheduler_is_kept_away(name: str, kept: bool) -> None:

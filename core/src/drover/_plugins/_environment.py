@@ -32,9 +32,23 @@ _NAMES: Final = frozenset(
     }
 )
 # What a client of the scheduler needs to find it.
-_KEPT: Final = frozenset(
+_CLUSTERS: Final = frozenset(
     {"SLURM_CONF", "SGE_ROOT", "SGE_CELL", "SGE_QMASTER_PORT", "SGE_EXECD_PORT", "SGE_CLUSTER_NAME"}
 )
+# Where the user keeps settings, data and caches, which outlive a login: jobs look there, and an
+# engine has to read the settings that its client has read.
+# Source: XDG Base Directory Specification 0.8, "Environment variables".
+_FOLDERS: Final = frozenset(
+    {
+        "XDG_CACHE_HOME",
+        "XDG_CONFIG_DIRS",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_DIRS",
+        "XDG_DATA_HOME",
+        "XDG_STATE_HOME",
+    }
+)
+_KEPT: Final = _CLUSTERS | _FOLDERS
 # Inside a Grid Engine job these mean the outer job; elsewhere they may be the user's own.
 _GRID_ENGINE_MARK: Final = "SGE_TASK_ID"
 
