@@ -51,6 +51,19 @@ def test_the_later_wins_and_says_where_it_came_from(project: Path, user_folder: 
     assert project == config.project
 
 
+def test_a_relative_home_is_the_projects(project: Path, user_folder: Path) -> None:
+    """Whatever folder of a project one stands in, it is the same store."""
+    (project / "drover.toml").write_text('home = "store"')
+    deep = project / "a"
+    deep.mkdir()
+
+    assert project / "store" == load(deep, {}).path("home")
+    assert Path("here") == load(deep, {"DROVER_HOME": "here"}).path("home")
+    (project / "drover.toml").write_text('home = "~/store"')
+    assert Path.home() / "store" == load(deep, {}).path("home")
+    assert load(user_folder, {}).path("home") is None
+
+
 def test_the_projects_file_is_looked_for_upwards(project: Path) -> None:
     (project / "drover.toml").write_text('backend = "p"')
     deep = project / "a" / "b"

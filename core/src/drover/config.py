@@ -53,6 +53,14 @@ class Config:
         setting = self.settings.get(key)
         return default if setting is None else setting.value
 
+    def path(self, key: str) -> Path | None:
+        """Read a path; a relative one begins at the folder of the file that it stands in."""
+        setting = self.settings.get(key)
+        if setting is None or not setting.value:
+            return None
+        # Of a variable this is the working directory: its name has no folder.
+        return Path(setting.origin).parent / Path(setting.value).expanduser()
+
     def table(self, prefix: str) -> dict[str, Any]:
         """Read a table as nested mappings; empty if there is none."""
         out: dict[str, Any] = {}

@@ -589,7 +589,6 @@ def open_session(
     config = load()
     folder = Path(home) if home is not None else None
     if folder is None and "DROVER_HOME" not in os.environ:
-        named = config.get("home")
-        folder = Path(named).expanduser() if named else None
+        folder = config.path("home")
     store = Store.open(folder or default_home())
     return Session(store, config, engine, backend or str(config.get("backend", "local")))
