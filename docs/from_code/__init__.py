@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from from_code import capabilities, commands, diagram, drmaa, errors, hooks, models, states
+from from_code import (
+    capabilities,
+    commands,
+    diagram,
+    drmaa,
+    errors,
+    hooks,
+    models,
+    session,
+    states,
+)
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -11,6 +21,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "states.svg", diagram.draw()
     yield "hooks.md", hooks.page()
     yield from errors.pages()
+    yield "session.md", session.page()
     yield "models.md", models.page()
     yield "drmaa.md", drmaa.page()
     yield "cli.md", commands.page()
