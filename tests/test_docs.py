@@ -116,6 +116,23 @@ def test_python_on_a_page_runs(page: Path, home: Path, tmp_path: Path) -> None:
     assert (0, "") == (done.returncode, done.stderr), done.stdout
 
 
+def test_pytest_on_a_page_passes(tmp_path: Path) -> None:
+    """Who tests a pipeline copies these tests, and changes the jobs in them."""
+    page = DOCS / "howto/test-a-pipeline.md"
+    (tmp_path / "test_page.py").write_text("\n".join(blocks(page, "python")), "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
 def typed_commands() -> list[str]:
     """List every line of a shell block on any page that calls drover."""
     lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
