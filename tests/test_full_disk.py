@@ -189,3 +189,24 @@ def test_a_full_disk_of_outputs_and_back(
 
 def _trouble(session: Session) -> list[str]:
     return [row.message for row in session.doctor("local") if row.health is Health.ERROR]
+
+
+def test_a_quota_is_no_damage(tmp_path: Path) -> None:
+    """Who has no room left must not be told to move the store away."""
+    with drover.open(tmp_path / "home", engine="none"):
+        pass
+    words = [sys.executable, "-m", "drover", "--home", str(tmp_path / "home"), "submit", "true"]
+
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 5 == done.returncode, done.stderr
+    assert "quota" in done.stderr
+    assert [] == [word for word in ("Restore", "move") if word in done.stderr]
+    with drover.open(tmp_path / "home", engine="none") as session:
+        assert session.store.check_integrity() == []

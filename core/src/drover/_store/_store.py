@@ -1,5 +1,6 @@
 """Open a store and hold its connection."""
 
+import re
 import sqlite3
 import threading
 import time
@@ -379,10 +380,21 @@ def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
 
 
 _DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "Could not decode to UTF-8")
+# Only ENOSPC is "full" to SQLite. What a quota or a limit on sizes forbids is an error of one of
+# these calls, and so is a disk that fails; none of them says that what is there was damaged.
+# Source: sqlite.org/rescode.html; seen with RLIMIT_FSIZE, SQLite 3.40.
+_UNWRITTEN: Final = re.compile(
+    "SQLITE_IOERR_(WRITE|TRUNCATE|FSYNC|DIR_FSYNC|SHMOPEN|SHMSIZE|SHMMAP|DELETE|LOCK)"
+)
 
 
 def _cure(exc: BaseException) -> str:
     text = str(exc)
+    if _UNWRITTEN.fullmatch(getattr(exc, "sqlite_errorname", "")):
+        return (
+            f"{text}: nothing can be written. Look at your quota, the limit on the sizes of files "
+            "(ulimit -f) and the disk; what was stored is as it was"
+        )
     if "locked" in text:
         return f"{text}: another process has been writing for {BUSY_S:g} s"
     if any(word in text for word in _DAMAGE):
