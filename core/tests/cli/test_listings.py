@@ -194,6 +194,8 @@ def test_an_ambiguous_id_changes_nothing(call: Any, session: Any, make_job: Any)
         ((State.SUCCEEDED, State.FAILED), (), 1),
         ((State.LOST,), (), 1),
         ((State.SUCCEEDED, State.RUNNING), ("--timeout", "1s"), 124),
+        ((State.SUCCEEDED, State.RUNNING), ("--timeout", "0"), 124),
+        ((State.SUCCEEDED,), ("--timeout", "0"), 0),
         ((State.SUCCEEDED, State.RUNNING), ("--any",), 0),
         ((State.RUNNING,), ("--any", "--timeout", "1s"), 124),
     ],

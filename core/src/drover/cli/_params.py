@@ -41,6 +41,15 @@ def _offers(
         return []
 
 
+def seconds_of(option: str, text: str | None) -> float | None:
+    """Read a duration that may be none at all: 0 is one, too."""
+    from drover.models import parse_seconds
+
+    if text is None:
+        return None
+    return 0.0 if text in {"0", "0s"} else parse_seconds(option, text)
+
+
 class JobId(_TextType):
     """An id, which may be shortened."""
 

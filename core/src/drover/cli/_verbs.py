@@ -11,7 +11,7 @@ import click
 from drover.cli import _documents, _exits
 from drover.cli._command import StoreCommand
 from drover.cli._options import json_option
-from drover.cli._params import JobId
+from drover.cli._params import JobId, seconds_of
 
 if TYPE_CHECKING:
     from drover.cli._settings import Settings
@@ -58,23 +58,14 @@ def cancel_command(settings: Settings, /, **options: Any) -> int:
     if options["kill"] and options["term"]:
         raise click.UsageError("--kill and --term exclude each other")
     verb = Verb.KILL if options["kill"] else Verb.TERMINATE if options["term"] else Verb.CANCEL
-    return _ask(settings, verb, options, grace_s=_seconds("--grace", options["grace"]))
-
-
-def _seconds(field: str, text: str | None) -> float | None:
-    """Read a duration; 0 is one, too."""
-    from drover.models import parse_seconds
-
-    if text is None:
-        return None
-    return 0.0 if text in ("0", "0s") else parse_seconds(field, text)
+    return _ask(settings, verb, options, grace_s=seconds_of("--grace", options["grace"]))
 
 
 def _ask(settings: Settings, verb: Verb, options: dict[str, Any], **details: Any) -> int:
     """Ask something of jobs and tell what came of it."""
     from drover.cli._views import elements_of, jobs_named
 
-    timeout = _seconds("--timeout", options["timeout"]) or 0.0
+    timeout = seconds_of("--timeout", options["timeout"]) or 0.0
     with settings.open() as session:
         # All are looked up before the first is asked: a mistyped id changes nothing.
         jobs = elements_of(jobs_named(session, options["job_ids"]))

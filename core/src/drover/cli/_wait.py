@@ -10,7 +10,7 @@ import click
 from drover.cli import _documents, _exits
 from drover.cli._command import StoreCommand
 from drover.cli._options import json_option
-from drover.cli._params import JobId
+from drover.cli._params import JobId, seconds_of
 from drover.cli._terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -35,10 +35,9 @@ def wait_command(
     Exits with 0 if all that were waited for succeeded, 1 if one did not, 124 if the time ran out.
     """
     from drover.cli._views import elements_of, jobs_named
-    from drover.models import parse_seconds
     from drover.states import State
 
-    timeout_s = None if timeout is None else parse_seconds("--timeout", timeout)
+    timeout_s = seconds_of("--timeout", timeout)
     with settings.open() as session:
         jobs = elements_of(jobs_named(session, job_ids))
         done, pending = _wait(session, jobs, timeout_s, when="any" if first else "all")
