@@ -218,6 +218,17 @@ def test_a_stranger_cannot_replace_a_command_of_ours(strangers: Any) -> None:
     assert "drover.cli._jobs" == group.get_command(click.Context(group), "ps").callback.__module__
 
 
+def test_an_interrupt_is_no_traceback_from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second is spent importing: who mistypes and stops it is shown no stack."""
+
+    def interrupted(_words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_guard, "guarded", interrupted)
+
+    assert _exits.INTERRUPTED == main(["ps"])
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(call: Any, shell: Any) -> None:
     result = call("completion", shell)

@@ -19,6 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(version_line() + "\n")
         return 0
-    from drover.cli._guard import guarded
+    try:
+        from drover.cli._guard import guarded
 
-    return guarded(words)
+        return guarded(words)
+    except KeyboardInterrupt:
+        # Typed while that is imported; later ones are seen to there.
+        from drover.cli._exits import INTERRUPTED
+
+        return INTERRUPTED
