@@ -114,6 +114,7 @@ class FakeBackend:
     version: str = "1"
     ok: bool = True
     error: str = ""
+    broken: bool = False
     capabilities: Capabilities | None = field(factory=Capabilities)
 
 

@@ -91,6 +91,22 @@ def test_what_nobody_works_on_is_said_to_be_old(
     assert "" == call(*words).stderr
 
 
+def test_a_backend_that_the_engine_cannot_load_is_told(
+    call: Any, session: Any, make_job: Any, make_backend: Any
+) -> None:
+    """An engine that was started in another project does not know this one's backends."""
+    session.things += [
+        make_job(id="bee1", state=State.NEW, outcome=None, backend="bee"),
+        make_job(id="run1", state=State.RUNNING, outcome=None),
+    ]
+    row = make_backend(name="bee", ok=False, broken=True, error="no backend named 'bee'")
+    session.engine.backends = (make_backend(), row)
+
+    for words in (("ps",), ("show", "bee1")):
+        assert "no backend named 'bee'. To let it" in call(*words).stderr
+    assert "" == call("show", "run1").stderr
+
+
 def test_ended_jobs_need_no_engine(call: Any, session: Any, make_job: Any) -> None:
     """An engine leaves when all has ended: that is no trouble."""
     session.things.append(make_job(id="done"))

@@ -4,12 +4,13 @@ import io
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from drover.cli import _exits, _run
+from drover.cli import _exits, _run, _stream
 from drover.cli._stream import Pump
 from drover.cli._terminal import OutputFilter, shown
 from drover.models import JobSpec, Outcome, Reason, Started, Verb
@@ -165,6 +166,50 @@ def test_a_job_of_the_shells_background_hears_no_interrupt(call: Any) -> None:
         signal.signal(signal.SIGINT, before)
 
     assert ("new1\n", 0) == (told.stdout, told.code)
+
+
+def test_run_tells_once_why_nothing_becomes_of_a_job(
+    session: Any, make_backend: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`drover run` must not wait for ever without a word."""
+    spec = JobSpec(argv=("x",))
+    options = {"as_json": False, "raw": False, "quiet": False, "on_interrupt": "ask"}
+    job = session.submit(spec)
+    job.record = evolve(job.record, state=State.NEW, outcome=None)
+    watch = _run._Watch(session, job, spec, options)
+    row = make_backend(name="local", ok=False, broken=True, error="no backend named 'local'")
+
+    watch._tell(job)
+    assert "" == capsys.readouterr().err
+    session.engine.backends = (row,)
+    watch._tell(job)
+    watch._tell(job)
+
+    assert 1 == capsys.readouterr().err.count("no backend named 'local'")
+
+
+def test_a_job_that_is_not_quick_is_looked_at_again(
+    session: Any, make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a job is submitted, nobody knows yet that nothing will become of it."""
+    monkeypatch.setattr(_stream, "_EAGER_FOR_S", 0.05)
+    job = make_job(state=State.NEW, outcome=None)
+    seen: list[State] = []
+    ends = time.monotonic() + 5.0
+
+    def look(job: Any) -> None:
+        seen.append(job.state)
+        if len(seen) == 2:
+            job.record = evolve(job.record, state=State.SUCCEEDED)
+
+    def wait(*_: object, **__: object) -> None:
+        if time.monotonic() > ends:
+            job.record = evolve(job.record, state=State.FAILED)
+
+    monkeypatch.setattr(type(session), "wait", wait)
+    _stream.follow(session, job, Pump(job, ()), look)
+
+    assert [State.NEW, State.NEW, State.SUCCEEDED] == seen
 
 
 @pytest.mark.parametrize(("state", "is_told"), [(State.RUNNING, True), (State.SUCCEEDED, False)])

@@ -103,6 +103,7 @@ class _Watch:
         self._shown = 0
         self._pump: Pump | None = None
         self._cancelled = False
+        self._told: set[str] = set()
 
     def to_the_end(self, *, was_interrupted: bool = False) -> int:
         """Stream until all has ended, or the user detaches.
@@ -149,14 +150,20 @@ class _Watch:
             self._shown += 1
 
     def _tell(self, job: Job) -> None:
-        """Name what keeps a job from starting, to a person who waits for it."""
+        """Name what keeps a job from starting, once."""
+        from drover.cli._views import trouble_with
         from drover.states import UNPLACED, State
 
-        holders = job.record.hold
-        waits = job.state in UNPLACED - {State.NEW} or holders
+        record = job.record
+        messages = list(trouble_with(self._session, [record])) if record.state is State.NEW else []
+        waits = record.state in UNPLACED - {State.NEW} or record.hold
         if waits and is_terminal(sys.stderr):
-            held = f", held by {' and '.join(sorted(holders))}" if holders else ""
-            self._say(f"job {job.id} is {job.state}{held}")
+            held = f", held by {' and '.join(sorted(record.hold))}" if record.hold else ""
+            messages.append(f"job {job.id} is {record.state}{held}")
+        for message in messages:
+            if message not in self._told:
+                self._told.add(message)
+                self._say(message)
 
     def _ask(self) -> _Answer:
         """Decide what Ctrl-C means."""

@@ -149,19 +149,18 @@ def follow(
         session: The job's.
         job: May have ended already.
         pump: Where its output goes.
-        on_change: Called with the job whenever its state is another.
+        on_change: Called with the job whenever its state is another, and once it is not quick.
     """
     began, told = time.monotonic(), None
     while True:
-        state = job.state
-        if on_change is not None and state is not told:
+        state, eager = job.state, time.monotonic() - began < _EAGER_FOR_S
+        if on_change is not None and (state, eager) != told:
             on_change(job)
-            told = state
+            told = state, eager
         if state.ends_wait:
             pump.look()
             pump.finish()
             return
         pump.look()
         pump.copy()
-        eager = time.monotonic() - began < _EAGER_FOR_S
         session.wait([job], timeout=_EAGER_S if eager else _CALM_S)

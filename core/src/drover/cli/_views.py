@@ -10,7 +10,7 @@ from drover.cli._render import Table, span
 from drover.states import ENDED, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import TypeIs
 
@@ -109,10 +109,25 @@ def warn_if_unwatched(session: Session, records: Iterable[JobRecord]) -> None:
     """
     from drover.cli._terminal import complain
 
-    if all(record.state in ENDED for record in records) or session.read_only:
+    for message in trouble_with(session, records):
+        complain(message)
+
+
+def trouble_with(session: Session, records: Iterable[JobRecord]) -> Iterator[str]:
+    """Say why nothing becomes of jobs that have not ended, where no engine works on them."""
+    backends = {record.backend for record in records if record.state not in ENDED}
+    if not backends or session.read_only:
         return
-    if not session.engine_status().running:
-        complain(
+    status = session.engine_status()
+    if not status.running:
+        yield (
             "no engine works on this store: what has not ended is as it was last seen. "
             "Try: drover engine restart"
         )
+    for row in status.backends:
+        # It may have been started in another project, or before the backend was installed.
+        if row.broken and row.name in backends:
+            yield (
+                f"the engine cannot load backend {row.name!r}, and its jobs wait: {row.error}. "
+                "To let it read the settings of this folder anew: drover engine restart"
+            )
