@@ -42,6 +42,23 @@ def test_once_it_takes_one_it_gets_more(bench: Bench) -> None:
     assert [State.QUEUED] * 30 == [job.state for job in jobs]
 
 
+def test_why_it_takes_nothing_is_told_as_long_as_it_is_so(bench: Bench) -> None:
+    """A command that is not there, a full queue: who waits wants to know for what."""
+
+    def told() -> list[tuple[bool, str]]:
+        return [(row["ok"], row["error"]) for row in bench.engine.backends.info()]
+
+    bench.placed(Phase.RUNNING)
+    for _ in range(3):
+        bench.rewrite(submit=full)
+    bench.submit()
+    bench.advance(10)
+    assert [(True, "full")] == told()
+
+    bench.advance(30)
+    assert [(True, "")] == told()
+
+
 def test_an_end_lets_it_be_tried_soon(bench: Bench) -> None:
     """Where the limit is on how many there may be, an end makes room for one."""
     first = bench.placed(Phase.RUNNING)

@@ -103,7 +103,7 @@ def test_a_backend_that_the_engine_cannot_load_is_told(
     session.engine.backends = (make_backend(), row)
 
     for words in (("ps",), ("show", "bee1")):
-        assert "no backend named 'bee'. To let it" in call(*words).stderr
+        assert "no backend named 'bee'. To let the engine" in call(*words).stderr
     assert "" == call("show", "run1").stderr
 
 

@@ -114,7 +114,7 @@ class Backends:
                 "name": runtime.name,
                 "plugin": runtime.plugin,
                 "ok": runtime.phase is Phase.READY,
-                "error": runtime.error,
+                "error": runtime.error or runtime.full,
                 "broken": False,
             }
             for runtime in self.runtimes.values()

@@ -101,8 +101,9 @@ class Calls:
         def then(answer: Sequence[SubmitAnswer] | None, error: DroverError | None) -> None:
             told = {row.token: row for row in answer or ()}
             why = str(error) if error else "the backend said nothing about it"
-            if any(row.answer is Answer.REFUSED and row.retryable for row in told.values()):
-                runtime.turned_away()
+            full = [row for row in told.values() if row.answer is Answer.REFUSED and row.retryable]
+            if full:
+                runtime.turned_away(full[0].message)
             elif any(row.answer is Answer.ACCEPTED for row in told.values()):
                 runtime.taken()
             for token in tokens:

@@ -47,6 +47,8 @@ class Runtime:
         self.data: Final = data
         self.phase = Phase.STARTING
         self.error = ""
+        self.full = ""
+        """Why it has turned the last submission away; empty if it has not."""
         self.failures = 0
         """Failed queries in a row."""
         self.next_look: float | None = None
@@ -197,11 +199,12 @@ class Runtime:
     def _is_away(self) -> bool:
         return self._clock.monotonic() < self._away_until
 
-    def turned_away(self) -> None:
+    def turned_away(self, why: str) -> None:
         """Hand nothing over for a while: it has said that it takes no more now.
 
         Else all that wait would be tried, and written down as tried, every few seconds.
         """
+        self.full = why
         if self._is_away:
             return
         self._away_s = min(LONGEST_DELAY_S, max(self.capabilities.poll_s * 2, self._away_s * 2))
@@ -210,6 +213,7 @@ class Runtime:
 
     def taken(self) -> None:
         """Note that it took what it was given: try more of them."""
+        self.full = ""
         if self._probe is not None and not self._is_away:
             self._away_s = 0.0
             self._probe = None if self._probe >= MOST_TURNS else self._probe * 2

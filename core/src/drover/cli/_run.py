@@ -155,8 +155,9 @@ class _Watch:
         from drover.states import UNPLACED, State
 
         record = job.record
-        messages = list(trouble_with(self._session, [record])) if record.state is State.NEW else []
-        waits = record.state in UNPLACED - {State.NEW} or record.hold
+        is_placed = record.state not in UNPLACED
+        messages = [] if is_placed else list(trouble_with(self._session, [record]))
+        waits = record.hold or not (is_placed or record.state is State.NEW)
         if waits and is_terminal(sys.stderr):
             held = f", held by {' and '.join(sorted(record.hold))}" if record.hold else ""
             messages.append(f"job {job.id} is {record.state}{held}")

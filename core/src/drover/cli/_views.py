@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
     from drover.models import JobRecord
-    from drover.session import Job, JobArray, Session
+    from drover.session import BackendStatus, Job, JobArray, Session
 
 UNFINISHED: Final = frozenset(State) - ENDED
 _NAME_WIDTH: Final = 30
@@ -125,9 +125,12 @@ def trouble_with(session: Session, records: Iterable[JobRecord]) -> Iterator[str
             "Try: drover engine restart"
         )
     for row in status.backends:
-        # It may have been started in another project, or before the backend was installed.
-        if row.broken and row.name in backends:
-            yield (
-                f"the engine cannot load backend {row.name!r}, and its jobs wait: {row.error}. "
-                "To let it read the settings of this folder anew: drover engine restart"
-            )
+        if row.error and row.name in backends:
+            yield f"backend {row.name!r} takes no jobs now: {row.error}. {_cure(row)}"
+
+
+def _cure(row: BackendStatus) -> str:
+    # The engine may have been started in another project, or before the backend was installed.
+    if row.broken:
+        return "To let the engine read the settings of this folder anew: drover engine restart"
+    return f"See: drover doctor {row.name}"
