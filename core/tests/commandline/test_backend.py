@@ -479,9 +479,21 @@ def test_what_is_forgotten_leaves_nothing(bench: Bench) -> None:
     bench.backend.drover_forget(attempts)
 
     assert [] == list((bench.home / "jobs").iterdir())
+    assert [] == list((bench.home / "backends/tiny/news").iterdir())
     assert ["__pycache__", "news", "wrapper.py"] == sorted(
         path.name for path in (bench.home / "backends/tiny").iterdir()
     )
+
+
+def test_word_of_what_is_not_forgotten_stays(bench: Bench) -> None:
+    """The engine's end of another job may be told there, and the engine has not looked yet."""
+    first, second = place(bench, *(bench.attempt(n) for n in range(2)))
+    for native_id in ("1.0", "1.1"):
+        bench.world.execute(native_id)
+    bench.backend.drover_forget([first])
+
+    left = {path.name.rpartition(".")[0] for path in bench.backend.batches.news.iterdir()}
+    assert {second.token} == left
 
 
 def test_the_claims_of_a_closed_attempt_are_spared(bench: Bench) -> None:

@@ -193,6 +193,7 @@ class CommandLineBackend:
     @hookimpl
     def drover_forget(self, attempts: Sequence[Attempt]) -> bool:
         """Delete what wrappers wrote, and the lists of which no task is left."""
+        self._news.forget({attempt.token for attempt in attempts})
         self.places.forget([attempt.token for attempt in attempts])
         for attempt in attempts:
             path = attempt_path(self.context.home, attempt.job_id, attempt.number)

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -48,6 +48,13 @@ class NewsReader:
             self._wanted.set()
         else:
             self._wanted.clear()
+
+    def forget(self, tokens: Collection[str]) -> None:
+        """Delete word of attempts about which nobody will ask; it came after the last look."""
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                if path.name.rpartition(".")[0] in tokens:
+                    path.unlink(missing_ok=True)
 
     def _run(self) -> None:
         while not self._stop.is_set():
