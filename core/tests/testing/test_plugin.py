@@ -19,7 +19,8 @@ def test_good(drover_session):
     assert job.stdout.read() == "hi\\n"
 
 def test_bad(drover_session):
-    assert drover_session.submit(["false"], name="the bad one").wait(20).exit_code == 0
+    bad = drover_session.submit(["sh", "-c", "echo why it is bad >&2; exit 1"], name="the bad one")
+    assert bad.wait(20).exit_code == 0
 
 def test_untidy(drover_session):
     drover_session.submit(["sleep", "600"], name="left behind")
@@ -39,6 +40,9 @@ def test_the_fixture(tmp_path: Path) -> None:
     assert "drover jobs" in done.stdout, done.stdout
     assert "'the bad one': FAILED, exit code 1" in done.stdout, done.stdout
     assert "Started(" in done.stdout, done.stdout
+    assert "    stderr: why it is bad" in done.stdout, done.stdout
+    story = done.stdout.split("drover jobs")[1].split("====")[0]
+    assert [] == [line for line in story.splitlines() if len(line) > 120]
     assert "(left behind): " in done.stdout, done.stdout
 
 

@@ -4,21 +4,29 @@ It adds the fixture `drover_session`, puts the stories of a failed test's jobs i
 and takes the options of `drover.testing.suite`.
 """
 
+import shlex
 import tomllib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import psutil
 import pytest
 
 import drover
+from drover.errors import DroverError
+from drover.events import Event
+from drover.session import Output
 from drover.states import State
 from drover.testing import suite
 from drover.testing._stage import end_all
 
 SESSION: Final = pytest.StashKey[drover.Session]()
 MOST_STORIES: Final = 20
+MOST_LINES: Final = 20
+_TOLD_ELSEWHERE: Final = frozenset({"at", "spec", "outcome", "base_digest"})
+_NOTHING: Final = (None, "", ())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,6 +123,27 @@ def pytest_runtest_makereport(
 
 def _story(job: drover.Job) -> str:
     outcome = f", {job.outcome.describe()}" if job.outcome else ""
-    lines = [f"{job.id} {job.name or job.spec.argv[0]!r}: {job.state}{outcome}"]
-    lines += [f"    {entry.seq} {entry.event}" for entry in job.history()]
+    lines = [f"{job.id} {job.name!r}: {job.state}{outcome}", f"    {shlex.join(job.spec.argv)}"]
+    lines += [f"    {entry.seq} {_fact(entry.event)}" for entry in job.history()]
+    for name, output in (("stdout", job.stdout), ("stderr", job.stderr)):
+        lines += [f"    {name}: {line}" for line in _last_lines(output)]
     return "\n".join(lines)
+
+
+def _fact(event: Event) -> str:
+    """Write a fact without what is empty in it, and without what stands above or below."""
+    told = {
+        field.name: getattr(event, field.name)
+        for field in attrs.fields(type(event))
+        if field.name not in _TOLD_ELSEWHERE
+    }
+    words = ", ".join(f"{name}={value}" for name, value in told.items() if value not in _NOTHING)
+    return f"{type(event).__name__}({words})"
+
+
+def _last_lines(output: Output) -> list[str]:
+    """Read the end of an output; one that cannot be had now is left out."""
+    try:
+        return output.read().splitlines()[-MOST_LINES:]
+    except DroverError:
+        return []
