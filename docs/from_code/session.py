@@ -92,8 +92,8 @@ def _call(name: str, function: Callable[..., Any]) -> Iterator[str]:
         yield ""
 
 
-def _type(hint: object) -> str:
-    if hint in {inspect.Signature.empty, Any}:
+def _type(hint: Any) -> str:
+    if hint is inspect.Signature.empty or hint is Any:
         return ""
     text = hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
     return f"`{one_line(_MODULE.sub('', text))}`"
