@@ -262,10 +262,12 @@ def test_an_array_is_shown_as_one(shell: Shell) -> None:
 def test_retry_opens_another_attempt(shell: Shell) -> None:
     job = shell("submit", "false").strip()
     shell("wait", job, code=1)
-    shell("retry", job)
+    told = shell("retry", job)
     shell("wait", job, code=1)
 
     assert 2 == shell.json("show", job)["attempt"]
+    assert told.endswith("  attempt 2\n"), "it looks as if nothing came of it"
+    assert "1 counted, 2 in all" in shell("show", job)
 
 
 def test_a_second_attempt_is_streamed_from_its_start(shell: Shell, tmp_path: Path) -> None:

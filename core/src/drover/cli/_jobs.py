@@ -199,7 +199,8 @@ def _attempt(record: JobRecord) -> str:
     allowed = record.spec.retry.attempts
     of = f" of {allowed}" if allowed > 1 else ""
     restarts = f", restarted {record.restart} times" if record.restart else ""
-    return f"{record.counted_attempt}{of}{restarts}"
+    counted = f" counted, {record.attempt} in all" if record.uncounted else ""
+    return f"{record.counted_attempt}{of}{counted}{restarts}"
 
 
 def _show_usage(record: JobRecord) -> None:

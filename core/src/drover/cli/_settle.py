@@ -26,7 +26,7 @@ def _tell(jobs: Iterable[Job], *, as_json: bool) -> None:
         click.echo(_documents.text_of(_documents.jobs_document(records)))
         return
     for record in records:
-        click.echo(f"{record.id}  {record.state}  attempt {record.counted_attempt}")
+        click.echo(f"{record.id}  {record.state}  attempt {record.attempt}")
 
 
 @click.command("retry", cls=StoreCommand)
