@@ -172,7 +172,8 @@ def _failures(folder: Path) -> dict[str, tuple[dict[str, object], str]]:
         (folder / name).chmod(0o755)
     os.mkfifo(folder / "pipe")
     return {
-        "missing": ({"argv": ("no-such",)}, "command 'no-such': not found in the job's PATH"),
+        "missing": ({"argv": ("no-such",)}, "command 'no-such': not found in the job's PATH. PATH"),
+        "a line of the shell": ({"argv": ("sleep 1; ls",)}, "give sh, -c and the line"),
         "path": ({"argv": ("./no",)}, "command './no': no such file"),
         "mode": ({"argv": ("./plain",)}, "command './plain': it is not executable"),
         "folder": ({"argv": ("/tmp",)}, "command '/tmp': it is a folder"),

@@ -189,7 +189,10 @@ class Spawner:
                 denied = path
         if denied:
             raise LaunchError(f"command {_show(denied)}: it is not executable (chmod +x)")
-        raise LaunchError(f"command {_show(name)}: not found in the job's PATH, {search!r}")
+        blanks = any(map(str.isspace, name))
+        hint = "; it has blanks: for a line of the shell give sh, -c and the line" if blanks else ""
+        text = f"command {_show(name)}: not found in the job's PATH{hint}. PATH is {search!r}"
+        raise LaunchError(text)
 
 
 def explain(exc: OSError, path: str, what: dict[str, Any]) -> str:
