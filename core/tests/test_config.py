@@ -64,6 +64,17 @@ def test_a_relative_home_is_the_projects(project: Path, user_folder: Path) -> No
     assert load(user_folder, {}).path("home") is None
 
 
+def test_a_working_directory_that_is_gone_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system says "No such file or directory", and not which."""
+    monkeypatch.chdir(project)
+    project.rmdir()
+
+    with pytest.raises(ConfigError, match="the working directory: was deleted"):
+        load(None, {})
+
+
 def test_the_projects_file_is_looked_for_upwards(project: Path) -> None:
     (project / "drover.toml").write_text('backend = "p"')
     deep = project / "a" / "b"

@@ -87,7 +87,7 @@ def load(start: Path | None = None, variables: Mapping[str, str] | None = None) 
     """
     settings: dict[str, Setting] = {}
     user = Path(platformdirs.user_config_dir("drover", appauthor=False)) / "config.toml"
-    project = _project_file(start or Path.cwd())
+    project = _project_file(start or _here())
     for path in (user, project):
         if path is not None and _is_there(path):
             settings.update((setting.key, setting) for setting in _read_file(path))
@@ -96,6 +96,14 @@ def load(start: Path | None = None, variables: Mapping[str, str] | None = None) 
     for setting in settings.values():
         _check(setting)
     return Config(settings=settings, project=None if project is None else project.parent)
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as exc:
+        why = "was deleted, and settings are looked for from it upwards. Change to another"
+        raise ConfigError("the working directory", why) from exc
 
 
 def _is_there(path: Path) -> bool:

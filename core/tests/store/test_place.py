@@ -1,5 +1,6 @@
 """Whose a store is, where it lies, and what is secret in it."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -456,3 +457,19 @@ def test_two_that_make_a_store_at_once_both_have_it(home: Path, open_store: Open
         assert 1 == len(store.insert(draft()))
     finally:
         timer.join()
+
+
+def test_who_may_not_write_there_is_told_of_other_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home folder may be mounted read-only, or be somebody else's."""
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+
+    with pytest.raises(
+        StoreUnusableError, match=r"Permission denied. Choose another .* DROVER_HOME"
+    ):
+        _place.make_private(tmp_path / "home")

@@ -1,5 +1,6 @@
 """Where a store lies, whose it is, and whether it may be written."""
 
+import errno
 import os
 import sqlite3
 import warnings
@@ -49,7 +50,10 @@ def make_private(folder: Path) -> None:
         if status.st_mode & 0o077:
             folder.chmod(0o700)
     except OSError as exc:
-        raise StoreUnusableError(str(folder), exc.strerror or str(exc)) from exc
+        why = exc.strerror or str(exc)
+        if isinstance(exc, PermissionError) or exc.errno == errno.EROFS:
+            why += ". Choose another folder with --home or DROVER_HOME"
+        raise StoreUnusableError(str(folder), why) from exc
 
 
 def make_private_file(path: Path) -> None:
