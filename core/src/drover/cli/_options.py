@@ -116,7 +116,7 @@ _OPTIONS: Final[tuple[Decorator, ...]] = (
         "--array",
         type=ArrayIndices(),
         metavar="INDICES[%N]",
-        help="One job per index: 0-9, 0-9:3, 1,4,7 or 20; at most N at a time.",
+        help="One job per index: 0-9, 0-9:3 or 1,4,7; or a count: 20 is 0-19. At most N at a time.",
     ),
     _option(_WHEN, "--retry", type=click.IntRange(0), help="Runs to add where one fails."),
     _option(_WHEN, "--retry-backoff", metavar="TIME", help="Delay before a retry; it doubles."),

@@ -62,7 +62,8 @@ def run_command(settings: Settings, /, **options: Any) -> int:
 
     stdout goes to stdout and stderr to stderr, byte by byte unless they are a terminal. Several
     elements of an array are printed one after the other, in order. With --json the output is
-    not streamed; the job's document is printed when it has ended.
+    not streamed; the job's document is printed when it has ended. CMD's own stdin is empty, as
+    the job may outlive this terminal: give --stdin FILE.
     """
     with settings.open(backend=options["backend"]) as session:
         spec = spec_of(options, session.default_backend)
