@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from drover.models import CancelVerdict, Diagnosis, JobSpec, Outcome, Plan, Verb
-from drover.session._job import Job, JobArray
+from drover.session._job import Job, JobArray, outcome_after
 from drover.session._status import EngineStatus
 from drover.session._waiting import JobLike, Waiter, listed
 
@@ -119,7 +119,7 @@ class AsyncJob:
     async def wait(self, timeout: float | None = None, *, check: bool = False) -> Outcome:
         """Do as `Job.wait`."""
         await self._job.session.aio.wait([self._job], timeout)
-        return await asyncio.to_thread(self._job.outcome_after, timeout, check=check)
+        return await asyncio.to_thread(outcome_after, self._job, timeout, check=check)
 
     async def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> CancelVerdict:
         """Do as `Job.cancel`."""

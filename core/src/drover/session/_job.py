@@ -191,19 +191,7 @@ class Job:
             JobFailed: It did not succeed, and *check* was set.
         """
         self.session.wait([self], timeout=timeout)
-        return self.outcome_after(timeout, check=check)
-
-    def outcome_after(self, timeout: float | None, *, check: bool) -> Outcome:
-        """Give what `wait` gives, once the waiting is over."""
-        record = self.refresh()
-        if not record.state.ends_wait or record.outcome is None:
-            blockers = self.session.blockers_of(self.id)
-            raise WaitTimeoutError(
-                self.id, record.state, timeout or 0.0, blockers[0] if blockers else ""
-            )
-        if check and record.state is not State.SUCCEEDED:
-            raise JobFailed(self.id, record.state, record.outcome.describe())
-        return record.outcome
+        return outcome_after(self, timeout, check=check)
 
     def cancel(self, *, grace_s: float | None = None, timeout: float = 30.0) -> CancelVerdict:
         """End it, and say what came of that. See `Session.cancel`."""
@@ -254,6 +242,19 @@ class Job:
         from drover.session._aio import AsyncJob
 
         return AsyncJob(self)
+
+
+def outcome_after(job: Job, timeout: float | None, *, check: bool) -> Outcome:
+    """Give what `Job.wait` gives, once the waiting is over."""
+    record = job.refresh()
+    if not record.state.ends_wait or record.outcome is None:
+        blockers = job.session.blockers_of(job.id)
+        raise WaitTimeoutError(
+            job.id, record.state, timeout or 0.0, blockers[0] if blockers else ""
+        )
+    if check and record.state is not State.SUCCEEDED:
+        raise JobFailed(job.id, record.state, record.outcome.describe())
+    return record.outcome
 
 
 class JobArray:
