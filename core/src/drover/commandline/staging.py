@@ -1,7 +1,8 @@
 """Copy inputs and outputs where the jobs see the same files as we do.
 
 Each file is copied under another name and renamed, so a reader sees the old or the new one,
-never half of it. A copy that is there already (same size and time) is not made again, so a
+never half of it. Those who copy the same at once, for other jobs or another backend, have names of
+their own for that. A copy that is there already (same size and time) is not made again, so a
 transfer can be repeated and goes on where it was cut off. A link that is named itself is
 followed; links inside a folder are copied as links. Paths may lead anywhere the user may write:
 this is the user's own machine.
@@ -10,6 +11,7 @@ this is the user's own machine.
 import os
 import shutil
 import stat
+import threading
 from typing import Final
 
 from drover.models import Attempt, StageAnswer, Transfer
@@ -82,7 +84,7 @@ def _copy_folder(source: str, target: str) -> int:
 
 
 def _copy_link(source: str, target: str) -> None:
-    part = target + _TEMPORARY
+    part = _part_of(target)
     if os.path.lexists(part):
         os.unlink(part)
     os.symlink(os.readlink(source), part)
@@ -99,10 +101,16 @@ def _copy_file(source: str, target: str, status: os.stat_result) -> int:
     else:
         if (there.st_size, there.st_mtime_ns) == (status.st_size, status.st_mtime_ns):
             return 0
-    part = target + _TEMPORARY
+    part = _part_of(target)
     shutil.copy2(source, part)
     os.replace(part, target)
     return status.st_size
+
+
+def _part_of(target: str) -> str:
+    """Give the name under which this thread copies into a folder: one file at a time."""
+    name = f".{os.uname().nodename}-{os.getpid()}-{threading.get_native_id()}{_TEMPORARY}"
+    return os.path.join(os.path.dirname(target), name)
 
 
 def _lies_in(path: str, folder: str) -> bool:
