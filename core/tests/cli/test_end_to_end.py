@@ -278,6 +278,14 @@ def test_a_second_attempt_is_streamed_from_its_start(shell: Shell, tmp_path: Pat
     assert (0, b"one\ntwo\n") == (told.returncode, told.stdout)
 
 
+def test_no_attempt_is_too_quick_to_be_streamed(shell: Shell) -> None:
+    """The first may have failed, and the second have ended, before anybody looked."""
+    script = "echo $DROVER_ATTEMPT; exit 1"
+    told = shell.bytes("run", "-q", "--retry", "2", "--", "sh", "-c", script)
+
+    assert (1, b"1\n2\n3\n") == (told.returncode, told.stdout)
+
+
 def test_a_key_gives_the_same_job(shell: Shell) -> None:
     words = ("submit", "--key", "mine", "true")
 

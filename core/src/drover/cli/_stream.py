@@ -120,6 +120,10 @@ class Pump:
     def _output(self, name: str) -> Output:
         return self._job.stderr if name == "stderr" else self._job.stdout
 
+    def _is_the_users(self, name: str) -> bool:
+        spec = self._job.spec
+        return (spec.stderr if name == "stderr" else spec.stdout) is not None
+
     def look(self) -> None:
         """Copy the rest of an attempt that is over, then begin with the one that came after.
 
@@ -128,7 +132,7 @@ class Pump:
         """
         while self._attempt < self._job.attempt:
             for name, sink in self._sinks.items():
-                while self._output(name).path is None and (data := self._read(name)):
+                while not self._is_the_users(name) and (data := self._read(name)):
                     sink.write(data)
             self._attempt += 1
             self._offsets = dict.fromkeys(self._offsets, 0)
