@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+import click
 import pytest
 from attrs import evolve
 
@@ -249,6 +250,21 @@ def test_a_new_attempt_is_copied_from_its_start(
     pump.finish()
 
     assert b"first\nits rest\nsecond\n" == capfdbinary.readouterr().out
+
+
+def test_logs_begin_with_the_attempt_that_was_asked_for(
+    call: Any, session: Any, make_job: Any
+) -> None:
+    """Why the first attempt failed is asked when the second has begun."""
+    job = make_job(id="j", attempt=2)
+    job.stdout.earlier[1] = b"first\n"
+    job.stdout.data = b"second\n"
+    session.things.append(job)
+
+    assert "second\n" == call("logs", "j").stdout
+    assert "first\nsecond\n" == call("logs", "--attempt", "1", "j").stdout
+    assert "second\n" == call("logs", "--attempt", "2", "j").stdout
+    assert isinstance(call("logs", "--attempt", "3", "j").exception, click.BadParameter)
 
 
 @pytest.mark.parametrize(
