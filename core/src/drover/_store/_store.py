@@ -1,6 +1,5 @@
 """Open a store and hold its connection."""
 
-import re
 import sqlite3
 import threading
 import time
@@ -12,12 +11,12 @@ from typing import Final, Self
 from attrs import evolve
 
 from drover._store import _forking, _lease, _schema
+from drover._store._cures import BUSY_S, cure_of
 from drover._store._drafts import Batch, Draft
 from drover._store._host import SystemClock
 from drover._store._ids import new_store_id
 from drover._store._place import (
     DATABASE,
-    RESTORE,
     identity_of,
     is_frozen,
     make_private,
@@ -35,8 +34,6 @@ from drover.hookspecs import Clock
 BUSY_LOOK_S: Final = 0.01
 CACHE_KIB: Final = 16384
 """Of pages that a process keeps: work is where the store grows, and more of them gain nothing."""
-BUSY_S: Final = 60.0
-"""How long a writer waits for the others. Two hundred clients that each commit in 5 ms need 1 s."""
 
 
 class Store:
@@ -88,7 +85,7 @@ class Store:
                 refuse_what_is_no_file(database)
             connection = _connect(database)
         except (sqlite3.DatabaseError, OSError) as exc:
-            raise StoreUnusableError(str(home), _cure(exc)) from exc
+            raise StoreUnusableError(str(home), cure_of(exc)) from exc
         try:
             _prepare(connection, database, clock)
             why = why_read_only(connection, database)
@@ -98,7 +95,7 @@ class Store:
             return cls(home, connection, key, clock, why)
         except (sqlite3.DatabaseError, OSError) as exc:
             connection.close()
-            raise StoreUnusableError(str(home), _cure(exc)) from exc
+            raise StoreUnusableError(str(home), cure_of(exc)) from exc
         except BaseException:
             connection.close()
             raise
@@ -118,7 +115,7 @@ class Store:
                     self._sql = _connect(self.home / DATABASE)
                     self._sql.execute(f"PRAGMA query_only = {int(self.read_only)}")
                 except (sqlite3.DatabaseError, OSError) as exc:
-                    raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+                    raise StoreUnusableError(str(self.home), cure_of(exc)) from exc
                 self._reader = Reader(self._sql, self._sealer)
                 self._is_apart = False
             yield
@@ -192,13 +189,13 @@ class Store:
     def _refuse(self, exc: BaseException) -> None:
         """Tell a fault of the file or the disk as such; others are raised as they are."""
         if type(exc) in {sqlite3.DatabaseError, sqlite3.OperationalError}:
-            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+            raise StoreUnusableError(str(self.home), cure_of(exc)) from exc
 
     def _begin(self) -> None:
         try:
             self._sql.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as exc:
-            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+            raise StoreUnusableError(str(self.home), cure_of(exc)) from exc
 
     def _commit(self) -> None:
         try:
@@ -206,7 +203,7 @@ class Store:
         except sqlite3.OperationalError as exc:
             if self._sql.in_transaction:
                 self._sql.execute("ROLLBACK")
-            raise StoreUnusableError(str(self.home), _cure(exc)) from exc
+            raise StoreUnusableError(str(self.home), cure_of(exc)) from exc
 
     def prepare(self, drafts: Iterable[Draft], now: float) -> Batch:
         """Make the rows of jobs that are about to be inserted, while others may write."""
@@ -377,33 +374,6 @@ def _make(connection: sqlite3.Connection, database: Path, clock: Clock) -> None:
             "created_at": str(clock.time()),
         }.items(),
     )
-
-
-_DAMAGE: Final = ("malformed", "not a database", "disk I/O error", "Could not decode to UTF-8")
-# Only ENOSPC is "full" to SQLite. What a quota or a limit on sizes forbids is an error of one of
-# these calls, and so is a disk that fails; none of them says that what is there was damaged.
-# Source: sqlite.org/rescode.html; seen with RLIMIT_FSIZE, SQLite 3.40.
-_UNWRITTEN: Final = re.compile(
-    "SQLITE_IOERR_(WRITE|TRUNCATE|FSYNC|DIR_FSYNC|SHMOPEN|SHMSIZE|SHMMAP|DELETE|LOCK)"
-)
-
-
-def _cure(exc: BaseException) -> str:
-    text = str(exc)
-    if _UNWRITTEN.fullmatch(getattr(exc, "sqlite_errorname", "")):
-        return (
-            f"{text}: nothing can be written. Look at your quota, the limit on the sizes of files "
-            "(ulimit -f) and the disk; what was stored is as it was"
-        )
-    if "locked" in text:
-        return f"{text}: another process has been writing for {BUSY_S:g} s"
-    if any(word in text for word in _DAMAGE):
-        return f"{text}. {RESTORE}"
-    if "full" in text:
-        return f"{text}: free some space, nothing was lost"
-    if "unable to open" in text:
-        return f"{text}: look at the permissions of the folder and of the files store.db*"
-    return text
 
 
 __all__ = ["Store"]
