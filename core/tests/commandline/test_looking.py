@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from tiny import Bench
 
 from drover.commandline import Known, Left, Owner, Recalled, Row, Talk, claims, wrapper, write_json
 from drover.commandline.looking import UNREAD_S, Look, Memory, end_by_record
@@ -170,6 +171,21 @@ def test_what_was_missing_a_moment_ago_is_looked_for_at_the_server(
     rows = look(scheduler, tmp_path)
     assert [True] == [entry.has_record for entry in scheduler.left]
     assert [137, None] == [row.end.exit_code for row in rows if row.end]
+
+
+def test_word_of_an_end_is_looked_up_at_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Word is told once: what it is about was not seen before the next look at the queue."""
+    bench = Bench(tmp_path)
+    attempt = bench.attempt()
+    bench.backend.drover_submit([attempt])
+    FileServer(monkeypatch)
+    assert [] == end_by_record(bench.folder(attempt), attempt.token, 1.0)
+    bench.world.execute("1")
+
+    bench.backend._news.look()
+    assert [Phase.ENDED] == [row.phase for row in bench.reported]
 
 
 def test_a_folder_that_cannot_be_read_harms_its_job_alone(tmp_path: Path) -> None:
