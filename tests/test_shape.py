@@ -22,7 +22,6 @@ LOOKED_AT = {
     "core/src/drover/_engine/_calls.py": "each hook that the engine calls, beside what follows",
     "core/src/drover/_engine/_engine.py": "one round of the engine, from looking to acting",
     "core/src/drover/_store/_reader.py": "every question to a store is one short query",
-    "core/src/drover/_store/_store.py": "one connection: opened, shared by threads, closed",
     "core/src/drover/commandline/backend.py": "the hooks, one after the other, and who is who",
     "core/src/drover/commandline/wrapper.py": "copied to compute nodes as one file of its own",
     "core/src/drover/hookspecs.py": "each of 18 hooks answers seven questions",
