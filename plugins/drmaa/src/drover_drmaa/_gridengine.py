@@ -2,6 +2,8 @@
 
 import getpass
 import json
+import os
+import pwd
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -62,6 +64,14 @@ VERBS: Final = frozenset({
 })  # fmt: skip
 
 
+def _own_name() -> str:
+    """Name the user as the master does: LOGNAME may be another's, as after `su`."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return getpass.getuser()
+
+
 class GridEngine:
     """All that is known about Grid Engine. It executes nothing itself."""
 
@@ -85,7 +95,7 @@ class GridEngine:
     def __init__(self, name: str, config: DrmaaConfig) -> None:
         self._name = name
         self._config = config
-        self._user = getpass.getuser()
+        self._user = _own_name()
         self._no_accounts_until = 0.0
         self._patience = _control.Patience()
 

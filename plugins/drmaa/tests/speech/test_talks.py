@@ -1,6 +1,8 @@
 """Submissions, requests and looks, with what a real Grid Engine and its library said."""
 
 import json
+import os
+import pwd
 import signal
 from pathlib import Path
 from typing import Any
@@ -99,6 +101,16 @@ def test_one_question_where_nobody_holds_anything() -> None:
     row = Listing(rows).find(entry)
     assert row is not None
     assert Phase.RUNNING is row.phase
+
+
+def test_ones_own_jobs_are_asked_for_whatever_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After `su` LOGNAME may be another's: none of one's own is in his list, and all were LOST."""
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    _, commands = play(grid().queue([]), QUEUE["listing"])
+
+    assert pwd.getpwuid(os.geteuid()).pw_name == commands[0].argv[3]
 
 
 def test_a_look_at_held_and_failed_jobs() -> None:
