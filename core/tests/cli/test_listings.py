@@ -12,6 +12,7 @@ from drover.cli._render import Table, size, span
 from drover.cli._terminal import complain
 from drover.errors import AmbiguousJobError, UnknownJobError
 from drover.models import Diagnosis, Health, JobSpec
+from drover.session import BackendStatus, EngineStatus
 from drover.states import State
 
 HOSTILE = "x\x1b[2J\x1b]0;owned\x07\r\n[bold]\u202egnp\udcff"
@@ -280,3 +281,18 @@ def test_a_narrow_terminal_cuts_what_can_be_cut() -> None:
     assert max(map(len, drawn)) <= 60
     assert "0123456789ab" in drawn[1]
     assert "SUCCEEDED" in drawn[1]
+
+
+def test_a_backend_that_is_away_is_not_called_broken(call: Any, session: Any) -> None:
+    """One waits for a scheduler, the other is mended by whoever installed it."""
+    session.engine = EngineStatus(
+        running=True,
+        backends=(
+            BackendStatus(name="far", plugin="slurm", ok=False, error="no answer"),
+            BackendStatus(name="odd", plugin="x", ok=False, error="no such module", broken=True),
+        ),
+    )
+    rows = [line.split() for line in call("engine", "status").stdout.splitlines()]
+
+    assert ["far", "slurm", "unreachable", "no", "answer"] in rows
+    assert ["odd", "x", "broken", "no", "such", "module"] in rows

@@ -131,8 +131,9 @@ def warn_if_shared(database: Path) -> None:
     kind = file_system(database.parent)
     if is_network(kind):
         warnings.warn(
-            f"the store {str(database.parent)!r} lies on {kind}, where file locks are not safe; "
-            "choose a folder on a local disk with --home or DROVER_HOME",
+            f"the store {str(database.parent)!r} lies on {kind}, and is as safe as the locks of "
+            "that file server; use it from this machine alone, and where no nodes have to see "
+            "it choose a folder on a local disk with --home or DROVER_HOME",
             NetworkFileSystemWarning,
             stacklevel=4,
         )

@@ -60,7 +60,8 @@ def _tell(status: EngineStatus, home: str, *, as_json: bool) -> None:
     if status.backends:
         table = Table("BACKEND", "PLUGIN", "STATUS", "ERROR")
         for entry in status.backends:
-            table.row(entry.name, entry.plugin, "ok" if entry.ok else "broken", entry.error)
+            away = "broken" if entry.broken else "unreachable"
+            table.row(entry.name, entry.plugin, "ok" if entry.ok else away, entry.error)
         table.print()
 
 

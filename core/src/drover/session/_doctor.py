@@ -47,8 +47,9 @@ def _store(session: "Session") -> Iterator[Diagnosis]:
         yield Diagnosis(
             subject="store",
             health=Health.WARNING,
-            message=f"it lies on {kind}, where file locks are not safe",
-            cure="choose a folder on a local disk with --home or DROVER_HOME",
+            message=f"it lies on {kind}, and is as safe as the locks of that file server",
+            cure="use it from this machine alone; where no nodes have to see it, choose a folder "
+            "on a local disk with --home or DROVER_HOME",
         )
     yield _replay(session)
 
