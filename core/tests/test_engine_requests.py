@@ -112,7 +112,7 @@ def test_a_cancel_that_is_overdue_is_not_forgotten(
     bench.advance(70)
     assert [Verdict.OVERDUE] == bench.verdicts(job)
     bench.world.end(job.record.token, **ends)
-    bench.advance(5)
+    bench.advance(60)
 
     assert (*expected, 1) == (job.state, job.outcome.reason, len(bench.world.runs))
 
@@ -133,7 +133,7 @@ def test_a_retry_after_an_overdue_cancel_begins_anew(bench: Bench) -> None:
     bench.ask(job, grace_s=1.0)
     bench.advance(70)
     bench.world.end(job.record.token, exit_code=None, signal=9)
-    bench.advance(5)
+    bench.advance(60)
     job.retry()
     bench.settle()
     bench.world.end(job.record.token, 1)
