@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -165,6 +166,14 @@ def test_a_job_of_the_shells_background_hears_no_interrupt(call: Any) -> None:
         told = call("submit", "x")
     finally:
         signal.signal(signal.SIGINT, before)
+
+    assert ("new1\n", 0) == (told.stdout, told.code)
+
+
+def test_a_command_can_be_called_from_any_thread(call: Any) -> None:
+    """Only the main one may say what becomes of a signal."""
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(call, "submit", "x").result()
 
     assert ("new1\n", 0) == (told.stdout, told.code)
 

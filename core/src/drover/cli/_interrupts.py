@@ -1,6 +1,7 @@
 """Ctrl-C, where it has to wait a moment."""
 
 import signal
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
@@ -15,8 +16,9 @@ def finishing() -> Generator[Callable[[], bool]]:
         A function that tells whether it was typed.
     """
     before, was_typed = signal.getsignal(signal.SIGINT), False
-    if before is not signal.default_int_handler:
-        # A shell's background job: it is not to hear of Ctrl-C.
+    in_main = threading.current_thread() is threading.main_thread()
+    if before is not signal.default_int_handler or not in_main:
+        # A shell's background job is not to hear of Ctrl-C, and another thread cannot.
         yield lambda: False
         return
 
