@@ -202,8 +202,8 @@ class Writer:
             self._sql.executemany(f"DELETE FROM {table} WHERE n = ?", rows)  # noqa: S608 - constant
         # The fact of an array stands at its first element, and stays while another is there.
         self._sql.executemany(
-            "DELETE FROM journal WHERE n = ?1 AND (name <> 'Submitted' OR "
-            "EXISTS (SELECT 1 FROM jobs WHERE n = ?1 AND array_id IS NULL))",
+            "DELETE FROM journal WHERE n = ? AND (name <> 'Submitted' OR "
+            "EXISTS (SELECT 1 FROM jobs WHERE jobs.n = journal.n AND array_id IS NULL))",
             rows,
         )
         self._sql.executemany("DELETE FROM jobs WHERE n = ?", rows)
