@@ -147,6 +147,13 @@ def test_two_clusters_stand_side_by_side(slurm: SlurmCluster, slurm_bare: SlurmC
     slurm_bare.run("scancel", job)
 
 
+def test_a_database_keeps_its_temporary_tables_to_itself(slurm: SlurmCluster) -> None:
+    """MariaDB, when it starts, deletes those of any other that has its in the same folder."""
+    query = ("-S", f"{slurm.folder}/run/mysql.sock", "-N", "-e", "select @@tmpdir")
+
+    assert f"{slurm.folder}/tmp" == slurm.run("mariadb", "--no-defaults", *query).strip()
+
+
 def test_without_accounting_an_ended_job_is_soon_forgotten(slurm_bare: SlurmCluster) -> None:
     """The hardest kind of site: no accounting, and little memory."""
     job = submit(slurm_bare)

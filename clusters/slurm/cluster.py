@@ -98,7 +98,7 @@ class Cluster(DaemonCluster):
             "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0",
             "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M",
             "--innodb-lock-wait-timeout=900", "--performance-schema=0", "--skip-name-resolve",
-            "--innodb-use-native-aio=0",
+            "--innodb-use-native-aio=0", f"--tmpdir={self._tmpdir()}",
         )  # fmt: skip
         self.until("mariadbd", lambda: self._sql("select 1"))
 
@@ -108,7 +108,7 @@ class Cluster(DaemonCluster):
         words = (
             "mariadb-install-db", "--no-defaults", f"--datadir={half}", f"--user={user}",
             "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}",
-            "--skip-test-db",
+            "--skip-test-db", f"--tmpdir={self._tmpdir()}",
             # Neither the name of this machine nor the kernel's few AIO slots shall count.
             "--force", "--skip-name-resolve", "--innodb-use-native-aio=0",
         )  # fmt: skip
@@ -116,9 +116,16 @@ class Cluster(DaemonCluster):
         with log.open("w") as output:
             done = subprocess.run(words, stdout=output, stderr=output, check=False)
         if done.returncode != 0:
-            last = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-            raise ClusterError(f"mariadb-install-db ended with {done.returncode}:\n{last}")
+            # What it goes on to say is the same for every fault.
+            first = "\n".join(log.read_text(errors="replace").splitlines()[:20])
+            raise ClusterError(f"mariadb-install-db ended with {done.returncode}:\n{first}")
         half.rename(data)
+
+    def _tmpdir(self) -> Path:
+        """Make a folder for temporary tables: each that starts deletes those of all in its own."""
+        folder = self.folder / "tmp"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _sql(self, statement: str) -> str | None:
         socket_file = f"{self.folder}/run/mysql.sock"
