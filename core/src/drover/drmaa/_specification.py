@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from drover.drmaa.vocabulary import (
     native_options,
     next_instant,
     split_path,
+    stream_in,
 )
 from drover.errors import did_you_mean
 from drover.models import RESOURCE_FIELDS, JobSpec, Resources
@@ -167,7 +167,7 @@ class Specifier:
         if not os.path.isdir(whole.replace("%%", "%")):  # noqa: PTH112 - the same
             return path
         name = self._template.jobName or self._template.remoteCommand.rpartition("/")[2]
-        return f"{path.rstrip('/')}/{escaped(re.sub('/', '_', name))}.{letter}%j"
+        return stream_in(path, name, letter)
 
     def _native(
         self, category: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]

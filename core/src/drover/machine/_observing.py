@@ -239,8 +239,7 @@ def _seen_unrun(job: JobRecord, seen: Observation, restart: int) -> tuple[e.Even
         return (end_of(job, outcome, seen.at),)
     why = "its wrapper left without running it"
     # Most reasons pass. One that stays would have it handed over again and again.
-    pause_s = 2.0 ** min(job.uncounted, 9) if job.uncounted else 0.0
-    ready_at = seen.at + pause_s if pause_s else None
+    ready_at = seen.at + 2.0 ** min(job.uncounted, 9) if job.uncounted else None
     return (
         e.Withdrawn(
             at=seen.at,

@@ -9,15 +9,14 @@ Source: qsub(1) of 8.1.9; that they count, and that attributes of the template w
 import getpass
 import os
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from attrs import evolve
 
-from drover.drmaa.vocabulary import escaped
+from drover.drmaa.vocabulary import escaped, stream_in
 from drover.models import JobSpec
-from drover_drmaa._template import home_directory
+from drover_drmaa._template import home_directory, is_here
 
 YES: Final = frozenset({"y", "yes"})
 NO: Final = frozenset({"n", "no"})
@@ -67,7 +66,7 @@ def problem(words: Sequence[str]) -> str:
             return f"{flag} {value}: {why}"
         if flag in PATHS:
             host, path = _split(value)
-            if host not in {"", "localhost", socket.gethostname(), socket.getfqdn()}:
+            if not is_here(host):
                 return f"{flag} {value} lies on another host; files are written where jobs run"
             unknown = [name for name in _VARIABLE.findall(path) if name not in _KNOWN]
             if unknown:
@@ -127,4 +126,4 @@ def _file(text: str, letter: str, spec: JobSpec) -> str:
     whole = os.path.join(spec.cwd or home_directory(), path)  # noqa: PTH118 - text, as elsewhere
     if not os.path.isdir(whole.replace("%%", "%")):  # noqa: PTH112 - the same
         return path
-    return f"{path.rstrip('/')}/{escaped(spec.label.replace('/', '_'))}.{letter}%j"
+    return stream_in(path, spec.label, letter)

@@ -87,12 +87,16 @@ def as_specified(name: str, spec: JobSpec) -> JobSpec:
 
 def host_problem(native: Mapping[str, Any]) -> str:
     """Say which path lies on another host; "" if none does."""
-    here = {"", "localhost", socket.gethostname(), socket.getfqdn()}
     for attribute, _ in _STREAMS:
-        if attribute in native and split_path(native[attribute])[0] not in here:
+        if attribute in native and not is_here(split_path(native[attribute])[0]):
             given = f"{attribute} {native[attribute]!r}"
             return f"{given} lies on another host; files are read and written where jobs run"
     return ""
+
+
+def is_here(host: str) -> bool:
+    """Tell whether a path's host is this one, or none is named."""
+    return host in {"", "localhost", socket.gethostname(), socket.getfqdn()}
 
 
 def home_directory() -> str:

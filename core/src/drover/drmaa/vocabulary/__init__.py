@@ -41,7 +41,7 @@ from drover.drmaa.vocabulary._faults import (
 )
 from drover.drmaa.vocabulary._instants import limit_of, next_instant
 from drover.drmaa.vocabulary._native import NATIVE_OPTION, native_options
-from drover.drmaa.vocabulary._paths import escaped, filled, split_path
+from drover.drmaa.vocabulary._paths import escaped, filled, split_path, stream_in
 from drover.drmaa.vocabulary._states import (
     ALLOWED,
     ENDED_AS,
@@ -202,6 +202,7 @@ __all__ = [
     "signal_name",
     "split_path",
     "status_to_string",
+    "stream_in",
     "string_to_control_action",
     "submission_state",
 ]

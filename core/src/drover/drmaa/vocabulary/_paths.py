@@ -35,3 +35,14 @@ def filled(text: str, *, home: str, cwd: str = "", index: str | None = None) -> 
 def escaped(path: str) -> str:
     """Write a path so that no `%` in it stands for something of a job."""
     return path.replace("%", "%%")
+
+
+def stream_in(folder: str, name: str, letter: str) -> str:
+    """Name the file of a stream in a folder as Grid Engine does: `NAME.oID`.
+
+    Args:
+        folder: Escaped, with or without a slash at its end.
+        name: Of the job.
+        letter: `o` or `e`.
+    """
+    return f"{folder.rstrip('/')}/{escaped(name.replace('/', '_'))}.{letter}%j"
