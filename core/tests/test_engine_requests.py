@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from drover.commandline import claims
+from drover.errors import IllegalRequestError
 from drover.models import (
     Claim,
     OrderAnswer,
@@ -383,3 +384,40 @@ def test_what_was_resolved_cannot_start_any_more(bench: Bench, has_started: bool
     assert (State.QUEUED, 2) == (job.state, job.attempt)
     with bench.session.store.read() as reader:
         assert has_started is not bool(reader.watched([record.token]))
+
+
+def lost(bench: Bench) -> Any:
+    """Give a job that was handed over, and of which nothing is known."""
+    bench.capable(claim=Claim.DIRECTORY, missing_grace_s=5.0)
+    job = bench.placed()
+    bench.world.rows.clear()
+    bench.advance(30)
+    assert State.LOST is job.state
+    return job
+
+
+def test_a_refused_resolve_has_shut_nothing(bench: Bench) -> None:
+    """None is changed, it says: the first of two could not start any more."""
+    job = lost(bench)
+    folder = bench.start().attempt_dir(job.record)
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(IllegalRequestError, match="only LOST jobs"):
+        bench.session.resolve([job, bench.submit()], State.FAILED)
+
+    assert claims.take(folder, claims.Owner(native_id="later")).won
+
+
+def test_a_users_word_stands_where_the_claim_cannot_be_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file server that is away is no reason to wait for ever."""
+    job = lost(bench)
+
+    def away(*_: object, **__: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(claims, "close", away)
+        job.resolve(State.FAILED, "nothing came of it")
+
+    assert (State.FAILED, False) == (job.state, job.record.token_closed)

@@ -198,13 +198,15 @@ def resolve(session: "Session", ids: Sequence[str], state: State, why: str) -> N
     """
     now = session.store.clock.time()
     with session.store.write() as (writer, reader):
-        for job_id in dict.fromkeys(ids):
-            job = reader.job(job_id)
+        jobs = [reader.job(job_id) for job_id in dict.fromkeys(ids)]
+        for job in jobs:
             if job.state is not State.LOST:
-                raise IllegalRequestError(job_id, "resolve", job.state, "only LOST jobs can be")
+                raise IllegalRequestError(job.id, "resolve", job.state, "only LOST jobs can be")
             if state not in FINAL:
                 ends = "SUCCEEDED, FAILED or CANCELLED"
-                raise IllegalRequestError(job_id, "resolve", job.state, f"give {ends}")
+                raise IllegalRequestError(job.id, "resolve", job.state, f"give {ends}")
+        # Not before all are known to be right: what is closed stays so.
+        for job in jobs:
             events: list[Event] = [Resolved(at=now, state=state, by=user_name(), why=why)]
             if _close(session, job):
                 why_closed = f"resolved as {state}"
@@ -222,8 +224,9 @@ def _close(session: "Session", job: JobRecord) -> bool:
     Returns:
         Whether it has never started, and cannot any more.
     """
-    # Without its backend nobody can say what its claim is; the user's word stands all the same.
-    with suppress(DroverError):
+    # Without its backend nobody can say what its claim is, nor while a file server is away; the
+    # user's word stands all the same.
+    with suppress(DroverError, OSError):
         if session.load_backend(job.backend).capabilities.claim is Claim.DIRECTORY and job.token:
             folder = attempt_path(session.home, job.id, job.attempt)
             return claims.close(folder, f"resolved by {user_name()}").closing is Closing.CLOSED
